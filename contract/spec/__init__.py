@@ -1,0 +1,58 @@
+"""Everything that can be asked for: the job spec and its parts."""
+
+from contract.spec.cell import Cell, Gru, Lstm, Rnn
+from contract.spec.dataset import (
+    Adding,
+    Dataset,
+    DelayedRecall,
+    Forecast,
+    SubjectRecall,
+    TemporalOrder,
+    Upload,
+)
+from contract.spec.job_spec import JobSpec
+from contract.spec.remedy import (
+    Activation,
+    Chrono,
+    Clipping,
+    Constant,
+    Cosine,
+    DefaultInit,
+    Exponential,
+    ForgetBias,
+    Identity,
+    Init,
+    Kaiming,
+    LeakyRelu,
+    LrControl,
+    NormClipping,
+    Orthogonal,
+    Plateau,
+    Relu,
+    Remedy,
+    Step,
+    Tanh,
+    ValueClipping,
+    XavierNormal,
+    XavierUniform,
+)
+from contract.spec.training import (
+    Adam,
+    AdamW,
+    Diagnostics,
+    Optimizer,
+    RmsProp,
+    Run,
+    Sgd,
+    Target,
+    Training,
+)
+
+__all__ = [
+    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant", "Cosine",
+    "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential", "Forecast",
+    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl",
+    "Lstm", "NormClipping", "Optimizer", "Orthogonal", "Plateau", "Relu", "Remedy", "RmsProp",
+    "Rnn", "Run", "Sgd", "Step", "SubjectRecall", "Tanh", "Target", "TemporalOrder", "Training",
+    "Upload", "ValueClipping", "XavierNormal", "XavierUniform",
+]  # fmt: skip

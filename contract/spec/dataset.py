@@ -1,0 +1,90 @@
+"""The sequences a job trains on: generated tasks and uploaded data."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contract.spec.model import Integer, SpecModel, Text
+
+SeqLen = Annotated[Integer, Field(ge=2, le=10_000)]
+ColumnName = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+class Adding(SpecModel):
+    """Add the two marked values of a sequence of random numbers.
+
+    Source: Hochreiter & Schmidhuber 1997; the form of Arjovsky et al. 2016.
+    """
+
+    kind: Literal["adding"]
+    seq_len: SeqLen = 100
+    """Steps of one sequence; one marker lies in each half."""
+
+
+class DelayedRecall(SpecModel):
+    """Name, at the last step, the symbol that was shown at the first.
+
+    Source: the copy task of Hochreiter & Schmidhuber 1997 with one symbol.
+    """
+
+    kind: Literal["delayed_recall"]
+    seq_len: SeqLen = 25
+    """Steps of one sequence; the lag to bridge is `seq_len - 1`."""
+    num_symbols: Annotated[Integer, Field(ge=2, le=64)] = 8
+    """How many symbols there are to tell apart."""
+
+
+class TemporalOrder(SpecModel):
+    """Say in which order two marked symbols came, among distractors: four classes.
+
+    Source: Hochreiter & Schmidhuber 1997, task 6a; positions as in Pascanu et al. 2013.
+    """
+
+    kind: Literal["temporal_order"]
+    seq_len: Annotated[Integer, Field(ge=10, le=10_000)] = 30
+    """Steps of one sequence; the symbols lie in its second and its sixth tenth."""
+
+
+class SubjectRecall(SpecModel):
+    """Answer what a sentence was about after `gap` words of something else.
+
+    "the iphone is superb . <gap words> what was it ?" — iphone. A fresh sentence each time,
+    from a small vocabulary of real words.
+    """
+
+    kind: Literal["subject_recall"]
+    gap: Annotated[Integer, Field(ge=0, le=9_000)] = 5
+    """Filler words between the sentence with the subject and the question."""
+
+
+class Forecast(SpecModel):
+    """Predict the next `horizon` values of `target` from the last `seq_len` rows of `inputs`."""
+
+    kind: Literal["forecast"]
+    target: ColumnName
+    """The numeric column to predict."""
+    inputs: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
+    """The numeric columns the network sees, the target's own past among them if wished."""
+    seq_len: SeqLen
+    """Rows in one window."""
+    horizon: Annotated[Integer, Field(ge=1, le=1_000)] = 1
+    """How many values after the window are predicted."""
+    series_id: ColumnName | None = None
+    """Column that tells several series apart; null if the file is one series."""
+    time: ColumnName | None = None
+    """Column to order rows by; null if they are in order already."""
+
+
+class Upload(SpecModel):
+    """An uploaded dataset and what to learn from it."""
+
+    kind: Literal["upload"]
+    dataset_id: Annotated[Text, Field(pattern=r"^ds_[0-9a-z]{26}$")]
+    """The id that `POST /v1/datasets` answered."""
+    task: Forecast
+    """What to predict."""
+
+
+Dataset = Annotated[
+    Adding | DelayedRecall | TemporalOrder | SubjectRecall | Upload, Field(discriminator="kind")
+]

@@ -1,0 +1,58 @@
+"""A whole job spec: dataset, cell, remedy, and how to train."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from contract.spec.cell import Cell
+from contract.spec.dataset import Dataset
+from contract.spec.model import SpecModel, Text
+from contract.spec.remedy import Remedy
+from contract.spec.training import Diagnostics, Run, Training
+
+# Inits that are defined for some cells only; every other init fits every cell.
+_CELLS_OF_INIT = {"identity": {"rnn"}, "chrono": {"gru", "lstm"}, "forget_bias": {"lstm"}}
+
+
+class JobSpec(SpecModel):
+    """What to train: only `dataset` and `cell` are required, all else has a sensible default."""
+
+    name: Annotated[Text, Field(max_length=200)] = ""
+    """Shown to people; need not be unique."""
+    tags: Annotated[
+        tuple[Annotated[Text, Field(min_length=1, max_length=64)], ...], Field(max_length=32)
+    ] = ()
+    """Free words to find jobs by."""
+    dataset: Dataset
+    """The sequences."""
+    cell: Cell
+    """The recurrent network."""
+    remedy: Remedy = Field(default_factory=Remedy)
+    """What is done about the unstable gradient."""
+    training: Training = Field(default_factory=Training)
+    """Optimizer, budget and seed."""
+    diagnostics: Diagnostics = Field(default_factory=Diagnostics)
+    """What is measured beyond the curves."""
+    run: Run = Field(default_factory=Run)
+    """Device, priority and time limit."""
+
+    @model_validator(mode="after")
+    def _activation_needs_rnn(self) -> Self:
+        if self.remedy.activation is not None and self.cell.kind != "rnn":
+            _refuse("/remedy/activation", f"cell {self.cell.kind} has its own activations")
+        return self
+
+    @model_validator(mode="after")
+    def _init_fits_cell(self) -> Self:
+        init = self.remedy.init
+        fitting = _CELLS_OF_INIT.get(init.kind) if init else None
+        if init and fitting and self.cell.kind not in fitting:
+            names = " or ".join(sorted(fitting))
+            _refuse("/remedy/init", f"init {init.kind} needs cell {names}, not {self.cell.kind}")
+        return self
+
+
+def _refuse(pointer: str, reason: str) -> None:
+    """Refuse a combination, naming by JSON pointer the part that has to change."""
+    raise PydanticCustomError("impossible_combination", "{reason}", {"reason": reason, "pointer": pointer})
