@@ -1,0 +1,1 @@
+"""What is done about the unstable gradient: one file a family of remedies."""
