@@ -31,7 +31,7 @@ class Artifacts:
         self._filesystem.get_file(self._path(*name), str(destination))
         return destination
 
-    def list(self, *folder: str) -> dict[str, int]:
+    def sizes(self, *folder: str) -> dict[str, int]:
         """Names and sizes in bytes of the files of a folder; empty if there is none."""
         if not self._filesystem.isdir(self._path(*folder)):
             return {}
