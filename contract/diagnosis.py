@@ -120,5 +120,3 @@ class Diagnosis(_Shown):
     measures: Measures | None
     """Null before the first evaluation."""
     prescriptions: tuple[Prescription, ...]
-
-

@@ -55,4 +55,6 @@ class JobSpec(SpecModel):
 
 def _refuse(pointer: str, reason: str) -> None:
     """Refuse a combination, naming by JSON pointer the part that has to change."""
-    raise PydanticCustomError("impossible_combination", "{reason}", {"reason": reason, "pointer": pointer})
+    raise PydanticCustomError(
+        "impossible_combination", "{reason}", {"reason": reason, "pointer": pointer}
+    )

@@ -179,9 +179,7 @@ class Plateau(SpecModel):
     """lr is never cut below this."""
 
 
-LrControl = Annotated[
-    Constant | Step | Exponential | Cosine | Plateau, Field(discriminator="kind")
-]
+LrControl = Annotated[Constant | Step | Exponential | Cosine | Plateau, Field(discriminator="kind")]
 
 
 class Remedy(SpecModel):

@@ -27,9 +27,7 @@ class DatasetStore:
     def create(self, dataset_id: str, values: dict[str, object]) -> DatasetRecord:
         """Store a dataset whose file is already stored; `values` are the table's columns."""
         with writing(self._engine) as connection:
-            connection.execute(
-                insert(datasets).values(id=dataset_id, created_at=now(), **values)
-            )
+            connection.execute(insert(datasets).values(id=dataset_id, created_at=now(), **values))
             return _record(
                 connection.execute(select(datasets).where(datasets.c.id == dataset_id)).one()
             )
@@ -58,9 +56,7 @@ class DatasetStore:
             ConflictError: an unfinished job trains on it.
         """
         unfinished = [status for status in JobStatus if not status.is_final]
-        in_use = exists().where(
-            jobs.c.dataset_id == dataset_id, jobs.c.status.in_(unfinished)
-        )
+        in_use = exists().where(jobs.c.dataset_id == dataset_id, jobs.c.status.in_(unfinished))
         with writing(self._engine) as connection:
             locked = select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update()
             if connection.execute(locked).first() is None:

@@ -1,0 +1,33 @@
+.PHONY: demo test serve check openapi clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# torch comes first and pinned: every later install finds it there and brings no second one.
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" "setuptools>=80"
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --editable ".[gateway,worker,command,embedded,dev]"
+	touch $@
+
+demo: .venv/installed ## the two problems of the tutorial, and their cures, through the real service
+	$(BIN)/python -m service.demo
+
+serve: .venv/installed ## the embedded stack in the foreground
+	$(BIN)/unroll serve
+
+check: .venv/installed ## format, lint, import walls, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+test: check ## everything above and every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+openapi: .venv/installed ## write openapi/openapi.json anew
+	$(BIN)/python -m service.openapi
+
+clean:
+	rm -rf .venv data

@@ -1,0 +1,59 @@
+"""A job's progress as a live bar, and its diagnosis in a few lines."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from service.client import Client, JsonObject, is_final
+
+_POLL_S = 0.2
+
+
+def watch_job(client: Client, job: JsonObject, label: str, console: Console) -> JsonObject:
+    """Show a bar until the job is final; returns the job as it ended."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.completed:>6.0f}/{task.total:.0f} steps"),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        total = job["progress"]["max_steps"]
+        task = progress.add_task(label, total=total, state=_state(job))
+        while not is_final(job):
+            _show(progress, task, job)
+            time.sleep(_POLL_S)
+            job = client.job(job["id"])
+        _show(progress, task, job)
+    return job
+
+
+def _show(progress: Progress, task: TaskID, job: JsonObject) -> None:
+    progress.update(task, completed=job["progress"]["step"], state=_state(job))
+
+
+def _state(job: JsonObject) -> str:
+    if job["waiting_for"]:
+        return f"waits for {job['waiting_for']}"
+    loss = job["latest"]["val_loss"]
+    if loss is None:
+        loss = job["latest"]["loss"]
+    return str(job["status"]) if loss is None else f"{job['status']}, loss {loss:.4g}"
+
+
+def show_diagnosis(diagnosis: JsonObject, console: Console) -> None:
+    """Print the verdict, its evidence and the best remedies."""
+    console.print(f"  [bold]{diagnosis['verdict']}[/bold]: {diagnosis['summary']}")
+    for finding in diagnosis["findings"]:
+        numbers = ", ".join(f"{name} {shown(value)}" for name, value in finding["evidence"].items())
+        console.print(f"  - {finding['code']} ({finding['severity']}): {numbers}")
+    for prescription in diagnosis["prescriptions"][:3]:
+        rank, title, source = (prescription[key] for key in ("rank", "title", "source"))
+        console.print(f"  {rank}. {title} — {source}")
+
+
+def shown(value: float | None) -> str:
+    """A number in four digits; a dash where there is none."""
+    return "–" if value is None else f"{value:.4g}"

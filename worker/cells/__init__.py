@@ -1,0 +1,1 @@
+"""Recurrent cells, written forward and backward over time by hand."""

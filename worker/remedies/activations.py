@@ -1,0 +1,110 @@
+"""The RNN's nonlinearity, its derivative from its output, and how much of it lies flat.
+
+Shapes: K jobs of a pack, T time steps, B sequences, H hidden units. The derivative comes from the
+output h = phi(a), so that the input a need not be kept.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from contract.spec.remedy import Activation, LeakyRelu, Relu, Tanh
+
+# |h| above this counts as the flat end of tanh: its slope there is below 0.06.
+_TANH_FLAT = 0.97
+
+
+class Nonlinearity(ABC):
+    """An elementwise function with its derivative."""
+
+    @abstractmethod
+    def apply_(self, a_KBH: Tensor) -> None:
+        """Replace `a` by phi(a), in place."""
+
+    @abstractmethod
+    def derivative(self, h_KTBH: Tensor) -> Tensor:
+        """phi'(a) where phi(a) = h, in a new tensor; at a kink the one of the left side."""
+
+    def saturation(self, h_KTBH: Tensor) -> Tensor:
+        """(K,) float64 share of the activations at a flat end, in [0, 1]; 0 if it has none."""
+        return torch.zeros(len(h_KTBH), dtype=torch.float64, device=h_KTBH.device)
+
+    def dead_fraction(self, h_KTBH: Tensor) -> Tensor | None:  # noqa: ARG002 - most cannot die
+        """(K,) float64 share of the units that are 0 over batch and time; None if none can die."""
+        return None
+
+
+class _Tanh(Nonlinearity):
+    """tanh(a); derivative 1 - h^2."""
+
+    def apply_(self, a_KBH: Tensor) -> None:
+        a_KBH.tanh_()
+
+    def derivative(self, h_KTBH: Tensor) -> Tensor:
+        return torch.mul(h_KTBH, h_KTBH).neg_().add_(1)
+
+    def saturation(self, h_KTBH: Tensor) -> Tensor:
+        return (h_KTBH.abs() > _TANH_FLAT).double().mean(dim=(1, 2, 3))
+
+
+class _Relu(Nonlinearity):
+    """max(a, 0); derivative 1 where h > 0, else 0.
+
+    Source:
+        Le, Jaitly & Hinton, arXiv 1504.00941, for recurrent networks.
+    """
+
+    def apply_(self, a_KBH: Tensor) -> None:
+        a_KBH.relu_()
+
+    def derivative(self, h_KTBH: Tensor) -> Tensor:
+        return (h_KTBH > 0).to(h_KTBH.dtype)
+
+    def dead_fraction(self, h_KTBH: Tensor) -> Tensor | None:
+        return (h_KTBH == 0).all(dim=2).all(dim=1).double().mean(dim=1)
+
+
+class _LeakyRelu(Nonlinearity):
+    """max(a, slope*a), each job with its own slope; derivative 1 where h > 0, else slope.
+
+    Source:
+        Maas, Hannun & Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+    """
+
+    def __init__(self, slopes: Sequence[float], device: torch.device, dtype: torch.dtype) -> None:
+        self._slope_K11 = torch.tensor(slopes, device=device, dtype=dtype).view(-1, 1, 1)
+        self._one = torch.ones((), device=device, dtype=dtype)
+
+    def apply_(self, a_KBH: Tensor) -> None:
+        # Slopes lie in [0, 1), so the larger of the two is the right one on either side.
+        torch.maximum(a_KBH, a_KBH * self._slope_K11, out=a_KBH)
+
+    def derivative(self, h_KTBH: Tensor) -> Tensor:
+        return torch.where(h_KTBH > 0, self._one, self._slope_K11.unsqueeze(1))
+
+
+def make_nonlinearity(
+    activations: Sequence[Activation | None], device: torch.device, dtype: torch.dtype
+) -> Nonlinearity:
+    """The nonlinearity of a pack.
+
+    Args:
+        activations: one a job, all of one kind; None is tanh.
+        device: of the tensors it will be given.
+        dtype: of the same tensors.
+
+    Raises:
+        ValueError: if the kinds differ, or there is none.
+    """
+    chosen = [activation or Tanh(kind="tanh") for activation in activations]
+    kinds = {type(activation) for activation in chosen}
+    if kinds == {Tanh}:
+        return _Tanh()
+    if kinds == {Relu}:
+        return _Relu()
+    if kinds == {LeakyRelu}:
+        slopes = [a.negative_slope for a in chosen if isinstance(a, LeakyRelu)]
+        return _LeakyRelu(slopes, device, dtype)
+    raise ValueError("a pack needs activations of one kind")

@@ -1,0 +1,130 @@
+"""Collects what training yields and hands it to the store in chunks, always with the lease."""
+
+import time
+from array import array
+from collections import deque
+
+import numpy as np
+
+from contract.curve import SERIES, Curve
+from contract.diagnosis import Diagnosis
+from contract.flow import Flow
+from contract.job import JobStatus, Latest
+from contract.spec import JobSpec
+from contract.store import Ending, Evaluation, Lease, Report, Store
+from contract.store.rows import finite_or_none
+from worker.datasets.task import Task
+from worker.diagnosis.diagnose import diagnose
+from worker.diagnosis.history import History
+from worker.training.records import End, EvalRecord, FlowRecord, JobStep
+
+# The rules read a window of recent flow records; a long run would hold thousands.
+_FLOWS_KEPT = 200
+# Diagnosing reads the whole curve, so a long run is not diagnosed at every evaluation.
+_DIAGNOSIS_EVERY_S = 2.0
+
+
+class Reporter:
+    """The record of one job's training, flushed to the store as it grows."""
+
+    def __init__(
+        self, store: Store, lease: Lease, spec: JobSpec, task: Task, flush_s: float
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._spec = spec
+        self._task = task
+        self._flush_s = flush_s
+        self._series = {name: array("d") for name in SERIES}
+        self._evals: list[EvalRecord] = []
+        self._flows: deque[FlowRecord] = deque(maxlen=_FLOWS_KEPT)
+        self._unsent_evals: list[EvalRecord] = []
+        self._unsent_flows: list[FlowRecord] = []
+        self._sent_steps = 0
+        self._started = self._flushed = time.monotonic()
+        self._diagnosed = -np.inf
+
+    def add(self, step: JobStep) -> None:
+        """Take in one step; flushes the first one at once, later ones when it is time.
+
+        Raises:
+            LeaseLostError: this process no longer owns the job.
+        """
+        for name, values in self._series.items():
+            values.append(getattr(step.record, name))
+        if step.evaluation:
+            self._evals.append(step.evaluation)
+            self._unsent_evals.append(step.evaluation)
+        if step.flow:
+            self._flows.append(step.flow)
+            self._unsent_flows.append(step.flow)
+        is_first = step.record.step == 1
+        if is_first or time.monotonic() - self._flushed >= self._flush_s:
+            self._store.leases.report(self._lease, self._take_report(self._running_diagnosis()))
+
+    def finish(self, end: End) -> None:
+        """Hand in the rest and the final diagnosis, and end the job, in one transaction."""
+        report = self._take_report(self._diagnose(end))
+        ending = Ending(JobStatus.SUCCEEDED, last_report=report)
+        self._store.leases.finish(self._lease, ending)
+
+    def _running_diagnosis(self) -> Diagnosis | None:
+        is_news = bool(self._unsent_evals or self._unsent_flows)
+        if not is_news or time.monotonic() - self._diagnosed < _DIAGNOSIS_EVERY_S:
+            return None
+        self._diagnosed = time.monotonic()
+        return self._diagnose(None)
+
+    def _diagnose(self, end: End | None) -> Diagnosis:
+        history = History(
+            spec=self._spec,
+            task=self._task,
+            loss_S=np.array(self._series["loss"]),
+            lr_S=np.array(self._series["lr"]),
+            grad_norm_S=np.array(self._series["grad_norm"]),
+            clip_coef_S=np.array(self._series["clip_coef"]),
+            update_ratio_S=np.array(self._series["update_ratio"]),
+            evals=tuple(self._evals),
+            flows=tuple(self._flows),
+            end=end.reason if end else None,
+            loss_final=end.loss_final if end else None,
+        )
+        return diagnose(self._lease.job_id, history)
+
+    def _take_report(self, diagnosis: Diagnosis | None) -> Report:
+        first, total = self._sent_steps, len(self._series["loss"])
+        curve = Curve(
+            np.arange(first + 1, total + 1),
+            {name: np.array(values[first:]) for name, values in self._series.items()},
+        )
+        report = Report(
+            curve=curve,
+            latest=self._latest(),
+            steps_per_s=round(total / max(time.monotonic() - self._started, 1e-6), 1),
+            evaluations=tuple(
+                Evaluation(record.step, record.val_loss, record.val_metric)
+                for record in self._unsent_evals
+            ),
+            flows=tuple(
+                Flow(record.step, record.grad_norm_LT, record.weight_term_norm_LT, record.reach_L)
+                for record in self._unsent_flows
+            ),
+            diagnosis=diagnosis,
+        )
+        self._sent_steps, self._flushed = total, time.monotonic()
+        self._unsent_evals, self._unsent_flows = [], []
+        return report
+
+    def _latest(self) -> Latest:
+        newest = self._evals[-1] if self._evals else None
+        return Latest(
+            loss=self._last("loss"),
+            lr=self._last("lr"),
+            grad_norm=self._last("grad_norm"),
+            val_loss=finite_or_none(newest.val_loss) if newest else None,
+            val_metric=finite_or_none(newest.val_metric) if newest else None,
+        )
+
+    def _last(self, name: str) -> float | None:
+        values = self._series[name]
+        return finite_or_none(values[-1]) if values else None

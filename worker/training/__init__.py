@@ -1,0 +1,1 @@
+"""Training: packs of jobs, the loop over their steps, and what is measured."""
