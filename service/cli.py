@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 from pydantic import ValidationError
@@ -69,11 +69,11 @@ def migrate_command() -> None:
 @click.option("--url", envvar="UNROLL_URL", default="http://127.0.0.1:8000", show_default=True)
 @click.option("--api-key", envvar="UNROLL_API_KEY", help="Bearer key, if the service asks for one.")
 @click.option("--watch", is_flag=True, help="Follow the job with a bar, then show its diagnosis.")
-def submit(spec: click.utils.LazyFile, url: str, api_key: str | None, *, watch: bool) -> None:
+def submit(spec: TextIO, url: str, api_key: str | None, *, watch: bool) -> None:
     """POST a job spec (a JSON file, or - for standard input) to a running service."""
     console = Console()
     try:
-        document = json.load(spec)  # type: ignore[arg-type]
+        document = json.load(spec)
     except json.JSONDecodeError as error:
         raise click.ClickException(f"the spec is not JSON: {error}") from None
     try:

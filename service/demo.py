@@ -130,7 +130,7 @@ def _is_cured(story: Story, job: JsonObject, diagnosis: JsonObject) -> bool:
     if "vanishing_gradient" in story.expected:
         return bool(diagnosis["verdict"] == "healthy")
     has_all_steps = job["progress"]["step"] == job["progress"]["max_steps"]
-    return has_all_steps and diagnosis["measures"]["nonfinite_count"] == 0
+    return bool(has_all_steps and diagnosis["measures"]["nonfinite_count"] == 0)
 
 
 def _run(

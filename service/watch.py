@@ -56,4 +56,4 @@ def show_diagnosis(diagnosis: JsonObject, console: Console) -> None:
 
 def shown(value: float | None) -> str:
     """A number in four digits; a dash where there is none."""
-    return "–" if value is None else f"{value:.4g}"
+    return "-" if value is None else f"{value:.4g}"

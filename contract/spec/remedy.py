@@ -40,7 +40,10 @@ class DefaultInit(SpecModel):
 
 
 class XavierUniform(SpecModel):
-    """Weights from U(-a, a), a = gain*sqrt(6/(fan_in+fan_out)). Source: Glorot & Bengio 2010."""
+    """Weights from U(-a, a), a = gain*sqrt(6/(fan_in+fan_out)).
+
+    Source: Glorot & Bengio 2010.
+    """
 
     kind: Literal["xavier_uniform"]
     gain: Positive = 1.0
@@ -92,7 +95,10 @@ class Chrono(SpecModel):
 
 
 class ForgetBias(SpecModel):
-    """The forget gate's bias set to `value`, the rest as in torch. Source: Jozefowicz et al. 2015."""
+    """The forget gate's bias set to `value`, the rest as in torch.
+
+    Source: Jozefowicz et al. 2015.
+    """
 
     kind: Literal["forget_bias"]
     value: Annotated[Number, Field(ge=-20, le=20)] = 1.0
@@ -156,7 +162,10 @@ class Exponential(SpecModel):
 
 
 class Cosine(SpecModel):
-    """Linear warm-up, then half a cosine down to `min_lr_factor`. Source: Loshchilov & Hutter 2017."""
+    """Linear warm-up, then half a cosine down to `min_lr_factor`.
+
+    Source: Loshchilov & Hutter 2017.
+    """
 
     kind: Literal["cosine"]
     warmup_steps: Annotated[Integer, Field(ge=0, le=10_000_000)] = 0

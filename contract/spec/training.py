@@ -55,7 +55,10 @@ class Adam(SpecModel):
 
 
 class AdamW(SpecModel):
-    """Adam with decoupled weight decay; as `torch.optim.AdamW`. Source: Loshchilov & Hutter 2019."""
+    """Adam with decoupled weight decay; as `torch.optim.AdamW`.
+
+    Source: Loshchilov & Hutter 2019.
+    """
 
     kind: Literal["adamw"]
     lr: LearningRate = 0.001

@@ -86,7 +86,7 @@ class JobStore:
             return job_from_row(_row(connection, job_id))
 
     def list_unrung(self, older_than_s: float, limit: int = 100) -> list[tuple[str, str]]:
-        """Ids and devices of queued jobs whose doorbell was not rung for so long; marks them rung."""
+        """Ids and devices of queued jobs not rung for so long; marks them rung."""
         silent = or_(jobs.c.rung_at.is_(None), jobs.c.rung_at < now() - older_than_s)
         due = (
             select(jobs.c.id)

@@ -168,7 +168,8 @@ class LeaseStore:
         Raises:
             LeaseLostError: another attempt owns the job, or it is final.
         """
-        values = {"status": JobStatus.QUEUED, "worker": None, "lease_until": None, "rung_at": None}
+        values: dict[str, object] = {"status": JobStatus.QUEUED, "worker": None}
+        values |= {"lease_until": None, "rung_at": None}
         with writing(self._engine) as connection:
             _fenced_update(connection, lease, values)
 

@@ -23,7 +23,7 @@ def migrate(engine: Engine) -> None:
     with engine.connect().execution_options(writing=True) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-        config = _config()
+        config = make_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -32,7 +32,7 @@ def check_schema(engine: Engine) -> None:
     """Raise SchemaMismatchError unless the database has exactly this release's schema."""
     with reading(engine) as connection:
         found = MigrationContext.configure(connection).get_current_revision()
-    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    needed = ScriptDirectory.from_config(make_config()).get_current_head()
     if found != needed:
         raise SchemaMismatchError(
             f"the database's schema is {found or 'empty'}, this release needs {needed}: "
@@ -40,7 +40,8 @@ def check_schema(engine: Engine) -> None:
         )
 
 
-def _config() -> Config:
+def make_config() -> Config:
+    """Alembic's configuration; the connection to use goes into its attributes."""
     config = Config()
     config.set_main_option(
         "script_location", str(Path(__file__).resolve().parent.parent / "migrations")

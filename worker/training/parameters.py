@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 NUM_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -79,7 +80,7 @@ class ParameterLayout:
     def named(self, buffer: Tensor) -> dict[str, Tensor]:
         """Views of a (P,) or (K, P) buffer by name; a leading axis stays in front."""
         sizes = [math.prod(shape) for shape in self.shapes.values()]
-        parts = buffer.split(sizes, dim=-1)
+        parts = torch.split(buffer, sizes, dim=-1)
         lead = buffer.shape[:-1]
         return {
             name: part.view(*lead, *shape)

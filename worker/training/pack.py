@@ -1,0 +1,75 @@
+"""A pack: jobs of equal shapes, trained together on a leading axis. One job is a pack of one.
+
+Shapes: K jobs of a pack, P parameters of one job, L layers.
+"""
+
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+from contract.spec import JobSpec
+from worker.cells.registry import CELLS
+from worker.datasets.task import Dataset, Task
+from worker.remedies.activations import make_nonlinearity
+from worker.remedies.inits import initialise, initialise_readout
+from worker.training.model import Model
+from worker.training.parameters import ParameterLayout
+
+
+class Pack:
+    """Jobs whose tensors have the same shapes and whose steps are the same operations.
+
+    Their numbers may differ: seeds, learning rates, slopes, inits, clippings, lr controls, budgets.
+
+    Args:
+        jobs: each spec with its opened dataset.
+
+    Raises:
+        ValueError: if there is no job, or two differ in more than numbers.
+    """
+
+    def __init__(self, jobs: Sequence[tuple[JobSpec, Dataset]]) -> None:
+        self._jobs = jobs
+        self.specs = [spec for spec, _ in jobs]
+        self.datasets = [dataset for _, dataset in jobs]
+        if not jobs:
+            raise ValueError("a pack needs at least one job")
+        if len({_shape(spec, dataset.task) for spec, dataset in jobs}) > 1:
+            raise ValueError("jobs of different shapes cannot be packed")
+        task, cell = self.datasets[0].task, self.specs[0].cell
+        self.layout = ParameterLayout(
+            kind=cell.kind,
+            input_size=task.input_size,
+            hidden_size=cell.hidden_size,
+            num_layers=cell.num_layers,
+            output_size=task.output_size,
+        )
+
+    def alone(self, index: int) -> "Pack":
+        """A pack of one of the jobs, to judge it by itself."""
+        return Pack([self._jobs[index]])
+
+    def model(self, device: torch.device, dtype: torch.dtype) -> Model:
+        """The network all jobs share, without its parameters."""
+        activations = [spec.remedy.activation for spec in self.specs]
+        cell = CELLS[self.layout.kind](make_nonlinearity(activations, device, dtype))
+        return Model(cell, self.datasets[0].task.loss)
+
+    def initial_parameters(self, dtype: torch.dtype) -> Tensor:
+        """(K, P) on the CPU; each job starts from its own seed, the same in whatever pack."""
+        parameters_KP = torch.zeros(len(self.specs), self.layout.num_parameters, dtype=dtype)
+        for spec, row_P in zip(self.specs, parameters_KP, strict=True):
+            generator = torch.Generator().manual_seed(spec.training.seed)
+            network = self.layout.views(row_P)
+            initialise(network.layers, spec.cell, spec.remedy, generator)
+            initialise_readout(network.weight, network.bias, generator)
+        return parameters_KP
+
+
+def _shape(spec: JobSpec, task: Task) -> Hashable:
+    """All that jobs of one pack have in common."""
+    activation = spec.remedy.activation.kind if spec.remedy.activation else "tanh"
+    training = spec.training
+    sizes = (task.input_size, task.output_size, task.seq_len, training.batch_size)
+    return spec.cell, activation, task.loss, sizes, training.optimizer.kind
