@@ -1,69 +1,58 @@
-"""What gateway and worker share about a stored table: how it comes in, is summed up, is read."""
+"""Uploaded tables: from a CSV file to the Parquet file that is trained on, and its summary."""
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path, PurePath
-from typing import Literal
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 
-import pyarrow
-import pyarrow.compute
-import pyarrow.parquet
+import pyarrow as pa
+from pyarrow import compute, parquet
 from pydantic import BaseModel, ConfigDict
 
-from contract.csv_blocks import (
-    TableError,
-    TableLimitError,
-    TableLimits,
-    check_text,
-    read_blocks,
-    settle_types,
-)
+from contract.column_types import TYPES, Cell, ColumnType, Values, fitting_types, json_cell, typed
+from contract.csv_blocks import CsvFile, TableError, TableLimits
 
 __all__ = [
-    "ColumnSummary", "ColumnType", "Preview", "Scalar", "TableError", "TableLimitError",
-    "TableLimits", "TableSummary", "ingest", "read_table",
+    "ColumnSummary", "Preview", "TableError", "TableLimits", "TableSummary", "ingest", "read_table",
 ]  # fmt: skip
 
-ColumnType = Literal["number", "integer", "text", "boolean", "datetime"]
-Scalar = bool | int | float | str | None
-
 _PREVIEW_ROWS = 5
-_PREVIEW_CHARACTERS = 200
-_CSV_SUFFIXES = frozenset({"", ".csv", ".txt"})
+_TAB_SUFFIXES = {".tsv", ".tab"}
+
+Extreme = int | float | datetime | None
 
 
-class ColumnSummary(BaseModel):
-    """One column of a table."""
-
+class _Shown(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class ColumnSummary(_Shown):
+    """What one column holds."""
 
     name: str
     type: ColumnType
+    """`integer` if every value is missing."""
     missing: int
-    """Empty cells; in a column of numbers also "NA", "NaN" and the like."""
+    """Cells that are empty or say NA, NaN, null or the like."""
     nonfinite: int
-    """Infinities; 0 in a column that is not of numbers."""
+    """Infinite values of a number column; 0 for every other type."""
     min: int | float | str | None
-    """Least finite value, a datetime as text; null for other types and if there is none."""
+    """Smallest finite value, a datetime in ISO 8601; null for text, booleans and no value."""
     max: int | float | str | None
-    """Largest finite value, likewise."""
+    """Largest finite value, in the same form."""
 
 
-class Preview(BaseModel):
+class Preview(_Shown):
     """The first rows of a table."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
     columns: tuple[str, ...]
-    """Their names, in the file's order."""
-    rows: tuple[tuple[Scalar, ...], ...]
-    """Their cells; null where missing or not finite, a long text cut."""
+    """The names, in the file's order."""
+    rows: tuple[tuple[Cell, ...], ...]
+    """At most 5 rows; null is missing or not finite."""
 
 
-@dataclass(frozen=True)
-class TableSummary:
-    """What there is to know about a table without reading it again."""
+class TableSummary(_Shown):
+    """What a table holds."""
 
     rows: int
     columns: tuple[ColumnSummary, ...]
@@ -71,119 +60,107 @@ class TableSummary:
 
 
 def ingest(source: Path, filename: str, destination: Path, limits: TableLimits) -> TableSummary:
-    """Turn an uploaded CSV file into Parquet, block by block.
+    """Turn a CSV file into a Parquet file, in memory that does not grow with its rows.
+
+    The file is read twice: once to find the narrowest type that fits every cell of a column, once
+    to write. Nothing is written if the file is refused.
 
     Args:
-        source: the upload.
-        filename: what the client called it; only its ending is looked at.
-        destination: Parquet file to write; not there if this raises.
-        limits: largest table that is accepted.
+        source: the upload; the first row is the header.
+        filename: the sender's name for it; `.tsv` and `.tab` mean that tabs separate cells.
+        destination: where the Parquet file goes.
+        limits: how large the table may be.
 
     Raises:
-        TableError: the file is not a table that can be read.
-        TableLimitError: the table is too large.
+        TableError: if the file is no table or exceeds a limit.
     """
-    if PurePath(filename).suffix.lower() not in _CSV_SUFFIXES:
-        raise TableError("only CSV files are accepted: the file's name must end in .csv")
-    check_text(source)
-    # Read twice, so that no block is written in a type that a later block proves too narrow.
-    types = settle_types(source, limits)
-    try:
-        return _store(read_blocks(source, types, limits), types, destination)
-    except BaseException:
-        destination.unlink(missing_ok=True)
-        raise
-
-
-def read_table(path: Path) -> pyarrow.Table:
-    """A stored table, whole."""
-    return pyarrow.parquet.read_table(path)
-
-
-def _store(
-    blocks: Iterator[pyarrow.RecordBatch], types: dict[str, pyarrow.DataType], destination: Path
-) -> TableSummary:
-    rows = 0
-    first_rows: list[tuple[Scalar, ...]] = []
-    columns = {name: _Column(type_) for name, type_ in types.items()}
-    with pyarrow.parquet.ParquetWriter(destination, pyarrow.schema(types)) as writer:
-        for block in blocks:
+    suffix = PurePosixPath(filename).suffix.lower()
+    file = CsvFile(source, "\t" if suffix in _TAB_SUFFIXES else ",", limits)
+    names = file.column_names()
+    schema = pa.schema(list(zip(names, _types(file, len(names)), strict=True)))
+    tallies = [_Tally(data_type) for data_type in schema.types]
+    preview: list[tuple[Cell, ...]] = []
+    num_rows = 0
+    with parquet.ParquetWriter(destination, schema) as writer:
+        for block in _typed_blocks(file, schema):
             writer.write_batch(block)
-            rows += block.num_rows
-            first_rows += _preview_rows(block.slice(0, _PREVIEW_ROWS - len(first_rows)))
-            for name, column in columns.items():
-                column.add(block.column(name))
+            num_rows += block.num_rows
+            preview.extend(_first_rows(block, _PREVIEW_ROWS - len(preview)))
+            for tally, column in zip(tallies, block.columns, strict=True):
+                tally.add(column)
+    columns = tuple(tally.summary(name) for tally, name in zip(tallies, names, strict=True))
     return TableSummary(
-        rows=rows,
-        columns=tuple(column.summary(name) for name, column in columns.items()),
-        preview=Preview(columns=tuple(types), rows=tuple(first_rows)),
+        rows=num_rows, columns=columns, preview=Preview(columns=names, rows=tuple(preview))
     )
 
 
-def _preview_rows(block: pyarrow.RecordBatch) -> list[tuple[Scalar, ...]]:
-    return list(zip(*(_scalars(column) for column in block.columns), strict=True))
+def read_table(path: Path) -> pa.Table:
+    """A stored table, whole.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    return parquet.read_table(path)
 
 
-def _scalars(values: pyarrow.Array) -> list[Scalar]:
-    """Values as JSON knows them."""
-    if pyarrow.types.is_temporal(values.type):
-        values = values.cast(pyarrow.string())  # Python's datetime has no nanoseconds
-    return [_scalar(value) for value in values.to_pylist()]
+def _types(file: CsvFile, num_columns: int) -> list[pa.DataType]:
+    fitting = [tuple(TYPES)] * num_columns
+    for block in file.blocks():
+        fitting = [
+            fitting_types(text, candidates)
+            for text, candidates in zip(block.columns, fitting, strict=True)
+        ]
+    return [candidates[0] for candidates in fitting]
 
 
-def _scalar(value: Scalar) -> Scalar:
-    if isinstance(value, str) and len(value) > _PREVIEW_CHARACTERS:
-        return value[: _PREVIEW_CHARACTERS - 1] + "…"
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _typed_blocks(file: CsvFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for block in file.blocks():
+        columns = [
+            typed(text, data_type)
+            for text, data_type in zip(block.columns, schema.types, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _first_rows(block: pa.RecordBatch, count: int) -> list[tuple[Cell, ...]]:
+    columns = [column.slice(0, count).to_pylist() for column in block.columns]
+    return [tuple(json_cell(value) for value in row) for row in zip(*columns, strict=True)]
 
 
 @dataclass
-class _Column:
-    """Sums up a column as its blocks pass."""
+class _Tally:
+    """What has been counted of one column so far."""
 
-    type: pyarrow.DataType
+    data_type: pa.DataType
     missing: int = 0
     nonfinite: int = 0
-    extremes: list[pyarrow.Array] = field(default_factory=list)
-    """Least and largest value of each block; both null if it has none."""
+    smallest: Extreme = None
+    largest: Extreme = None
+    """Over the finite values; None before the first."""
 
-    def add(self, values: pyarrow.Array) -> None:
-        self.missing += values.null_count
-        if pyarrow.types.is_string(self.type):
-            self.missing += pyarrow.compute.sum(pyarrow.compute.equal(values, "")).as_py() or 0
+    def add(self, column: Values) -> None:
+        """Count the values of one more block."""
+        self.missing += column.null_count
+        if TYPES[self.data_type] in {"text", "boolean"}:
             return
-        present = values.drop_null()
-        if pyarrow.types.is_floating(self.type):
-            finite = present.filter(pyarrow.compute.is_finite(present))
-            self.nonfinite += len(present) - len(finite)
-            present = finite
-        if not pyarrow.types.is_boolean(self.type):
-            self.extremes.append(_extremes(present))
+        values = column.drop_null()
+        if pa.types.is_floating(self.data_type):
+            finite = values.filter(compute.is_finite(values))
+            self.nonfinite += len(values) - len(finite)
+            values = finite
+        if len(values):
+            # Python's own numbers and times, both of the one type this column has.
+            known = [value for value in (self.smallest, self.largest) if value is not None]
+            seen = [compute.min(values).as_py(), compute.max(values).as_py(), *known]
+            self.smallest, self.largest = min(seen), max(seen)
 
     def summary(self, name: str) -> ColumnSummary:
-        least = largest = None
-        if self.extremes:
-            least, largest = _scalars(_extremes(pyarrow.concat_arrays(self.extremes)))
+        """What has been counted, under the column's name."""
         return ColumnSummary(
             name=name,
-            type=_column_type(self.type),
+            type=TYPES[self.data_type],
             missing=self.missing,
             nonfinite=self.nonfinite,
-            min=least,
-            max=largest,
+            min=json_cell(self.smallest),
+            max=json_cell(self.largest),
         )
-
-
-def _extremes(values: pyarrow.Array) -> pyarrow.Array:
-    pair = pyarrow.compute.min_max(values)
-    return pyarrow.array([pair["min"], pair["max"]], type=values.type)
-
-
-def _column_type(type_: pyarrow.DataType) -> ColumnType:
-    if pyarrow.types.is_floating(type_):
-        return "number"
-    if pyarrow.types.is_integer(type_):
-        return "integer"
-    if pyarrow.types.is_boolean(type_):
-        return "boolean"
-    return "text" if pyarrow.types.is_string(type_) else "datetime"

@@ -70,12 +70,10 @@ def _train(store: Store, claim: Claim, device: str, settings: Settings) -> None:
     reporter = Reporter(store, claim.lease, claim.spec, dataset.task, settings.flush_s)
     trainer = Trainer(Pack([(claim.spec, dataset)]), torch.device(device))
     for (step,) in trainer.steps():
-        if step.end is None:
-            reporter.add(step)
-            continue
         reporter.add(step)
-        store_model(artifacts, claim, trainer.parameters(0))
-        reporter.finish(step.end)
+        if step.end:
+            store_model(artifacts, claim, trainer.parameters(0))
+            reporter.finish(step.end)
 
 
 def _open(spec: JobSpec, artifacts: Artifacts) -> Dataset:

@@ -23,8 +23,8 @@ def test_keys_open_any_host(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_secrets_are_not_printed() -> None:
     """Passwords in URLs and keys do not show when settings are printed."""
     settings = Settings(
-        api_keys="key-hunter2",  # type: ignore[arg-type]
-        database_url="postgresql+psycopg://u:hunter2@db/unroll",  # type: ignore[arg-type]
+        api_keys="key-hunter2",
+        database_url="postgresql+psycopg://u:hunter2@db/unroll",
     )
 
     assert "hunter2" not in repr(settings)

@@ -1,0 +1,1 @@
+"""The sequences that are trained on: generated tasks and uploaded tables."""
