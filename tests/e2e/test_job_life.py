@@ -2,7 +2,7 @@ import signal
 import socket
 from pathlib import Path
 
-from tests.e2e.conftest import FAST, Stack, free_port, running, serve
+from tests.e2e.stack import FAST, Stack, free_port, running, serve
 
 SHORT = {
     "dataset": {"kind": "delayed_recall", "seq_len": 20},
