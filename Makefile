@@ -1,4 +1,4 @@
-.PHONY: demo test serve check openapi clean
+.PHONY: demo test serve bench check openapi clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,6 +16,9 @@ demo: .venv/installed ## the two problems of the tutorial, and their cures, thro
 
 serve: .venv/installed ## the embedded stack in the foreground
 	$(BIN)/unroll serve
+
+bench: .venv/installed ## how soon a job's first step can be read
+	$(BIN)/python -m benchmarks.first_step
 
 check: .venv/installed ## format, lint, import walls, types
 	$(BIN)/ruff format --check .

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 from pyarrow import compute, csv
+
+from contract.errors import InvalidError, LimitError
 
 BLOCK_BYTES = 2**20
 """Bytes read at a time; no row may be longer."""
@@ -18,16 +20,17 @@ _NOT_TEXT = "The file is not UTF-8 text."
 _NO_ROWS = "The file has no rows below its header."
 
 
-class TableError(Exception):
-    """A file that cannot be taken as a table; the message is for the one who sent it.
+class TableError(InvalidError):
+    """A file that cannot be taken as a table; the message is for the one who sent it."""
 
-    Attributes:
-        limit: the field of TableLimits that was exceeded; None if it was none of them.
-    """
 
-    def __init__(self, message: str, limit: str | None = None) -> None:
+class TableLimitError(LimitError):
+    """A table that is larger than allowed."""
+
+    def __init__(self, message: str, limit: str) -> None:
         super().__init__(message)
         self.limit = limit
+        """The field of TableLimits that was exceeded."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,17 @@ class CsvFile:
 
         Raises:
             TableError: if there is no header, or a name is empty or there twice.
+            TableLimitError: if there are too many names.
         """
         if self.source.stat().st_size == 0:
             raise TableError("The file is empty.")
+        self._check_width()
         names = tuple(name.strip() for name in self._raw_names())
-        if len(names) > self.limits.max_columns:
-            message = f"{len(names)} columns are too many: the limit is {self.limits.max_columns}."
-            raise TableError(message, "max_columns")
         for place, name in enumerate(names, start=1):
             if not name:
                 raise TableError(f"Column {place} has no name.")
+            if "\0" in name:
+                raise TableError(_NOT_TEXT)
             if name in names[: place - 1]:
                 raise TableError(f"Two columns are called {name!r}.")
         return names
@@ -71,27 +75,40 @@ class CsvFile:
         """The rows below the header, some thousands at a time, every column as strings.
 
         Raises:
-            TableError: at the first block that cannot be read or exceeds a limit.
+            TableError: at the first block that cannot be read.
+            TableLimitError: at the first block that exceeds a limit.
         """
         num_rows = 0
-        with _explained():
-            for block in self._open(dict.fromkeys(self._raw_names(), pa.string())):
+        types: dict[str, pa.DataType] = {name: pa.string() for name in self._raw_names()}
+        with _explained(), self.source.open("rb") as file:
+            for block in self._open(file, types):
                 num_rows += block.num_rows
                 if num_rows > self.limits.max_rows:
                     message = f"There are more than {self.limits.max_rows} rows."
-                    raise TableError(message, "max_rows")
+                    raise TableLimitError(message, "max_rows")
                 self._check_cells(block)
                 yield block
         if num_rows == 0:
             raise TableError(_NO_ROWS)
 
     def _raw_names(self) -> list[str]:
-        with _explained():
-            return list(self._open({}).schema.names)
+        with _explained(), self.source.open("rb") as file:
+            return list(self._open(file, {}).schema.names)
 
-    def _open(self, types: dict[str, pa.DataType]) -> csv.CSVStreamingReader:
+    def _check_width(self) -> None:
+        """Count before reading: for a million names the reader needs half a minute."""
+        with self.source.open("rb") as file:
+            unquoted = re.sub(rb'"[^"]*"', b"", file.read(BLOCK_BYTES))
+        header = unquoted.lstrip(b"\r\n").splitlines()[:1]
+        names = b"".join(header).count(self.delimiter.encode()) + 1
+        if names > self.limits.max_columns:
+            message = f"{names} columns are too many: the limit is {self.limits.max_columns}."
+            raise TableLimitError(message, "max_columns")
+
+    def _open(self, file: BinaryIO, types: dict[str, pa.DataType]) -> csv.CSVStreamingReader:
+        # An open file, not its path: by a path's ending the reader would unpack it.
         return csv.open_csv(
-            str(self.source),
+            file,
             # Without threads an error knows the number of its row.
             read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
             parse_options=csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
@@ -100,12 +117,16 @@ class CsvFile:
 
     def _check_cells(self, block: pa.RecordBatch) -> None:
         for name, column in zip(block.schema.names, block.columns, strict=True):
-            lengths = compute.binary_length(cast("pa.StringArray", column))
+            text = cast("pa.StringArray", column)
+            # PostgreSQL stores no NUL in text, and no text has one.
+            if compute.any(compute.match_substring(text, "\0")).as_py():
+                raise TableError(_NOT_TEXT)
+            lengths = compute.binary_length(text)
             longest = compute.max(lengths).as_py() or 0
             if longest > self.limits.max_cell_bytes:
                 limit = self.limits.max_cell_bytes
                 message = f"Column {name!r} has a cell of {longest} bytes: the limit is {limit}."
-                raise TableError(message, "max_cell_bytes")
+                raise TableLimitError(message, "max_cell_bytes")
 
 
 @contextmanager

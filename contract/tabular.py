@@ -10,13 +10,15 @@ from pyarrow import compute, parquet
 from pydantic import BaseModel, ConfigDict
 
 from contract.column_types import TYPES, Cell, ColumnType, Values, fitting_types, json_cell, typed
-from contract.csv_blocks import CsvFile, TableError, TableLimits
+from contract.csv_blocks import CsvFile, TableError, TableLimitError, TableLimits
 
 __all__ = [
-    "ColumnSummary", "Preview", "TableError", "TableLimits", "TableSummary", "ingest", "read_table",
+    "ColumnSummary", "Preview", "TableError", "TableLimitError", "TableLimits", "TableSummary",
+    "ingest", "read_table",
 ]  # fmt: skip
 
 _PREVIEW_ROWS = 5
+_PREVIEW_CHARACTERS = 200
 _TAB_SUFFIXES = {".tsv", ".tab"}
 
 Extreme = int | float | datetime | None
@@ -48,7 +50,7 @@ class Preview(_Shown):
     columns: tuple[str, ...]
     """The names, in the file's order."""
     rows: tuple[tuple[Cell, ...], ...]
-    """At most 5 rows; null is missing or not finite."""
+    """At most 5 rows; null is missing or not finite, a text is cut after 200 characters."""
 
 
 class TableSummary(_Shown):
@@ -72,7 +74,8 @@ def ingest(source: Path, filename: str, destination: Path, limits: TableLimits) 
         limits: how large the table may be.
 
     Raises:
-        TableError: if the file is no table or exceeds a limit.
+        TableError: if the file is no table.
+        TableLimitError: if it exceeds a limit.
     """
     suffix = PurePosixPath(filename).suffix.lower()
     file = CsvFile(source, "\t" if suffix in _TAB_SUFFIXES else ",", limits)
@@ -124,7 +127,13 @@ def _typed_blocks(file: CsvFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 def _first_rows(block: pa.RecordBatch, count: int) -> list[tuple[Cell, ...]]:
     columns = [column.slice(0, count).to_pylist() for column in block.columns]
-    return [tuple(json_cell(value) for value in row) for row in zip(*columns, strict=True)]
+    return [
+        tuple(_shortened(json_cell(value)) for value in row) for row in zip(*columns, strict=True)
+    ]
+
+
+def _shortened(cell: Cell) -> Cell:
+    return cell[:_PREVIEW_CHARACTERS] if isinstance(cell, str) else cell
 
 
 @dataclass

@@ -1,13 +1,7 @@
 """`make demo`: the tutorial's two problems happen and are cured, and a forecast on real data."""
 
-import os
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from service.client import Client, JsonObject
+from service.demo_stack import running_stack
 from service.watch import show_diagnosis, shown, watch_job
 
-_READY_WITHIN_S: Final = 60.0
 _SUNSPOTS: Final = Path(__file__).resolve().parent.parent / "examples" / "sunspots.csv"
 
 
@@ -46,7 +40,7 @@ class Outcome:
 def main() -> int:
     """Run every story through a stack of its own; returns 0 if each came out as it must."""
     console = Console()
-    with tempfile.TemporaryDirectory() as folder, _running_stack(Path(folder)) as client:
+    with running_stack() as client:
         dataset = client.upload(_SUNSPOTS, "yearly sunspots")
         outcomes = [
             outcome
@@ -169,41 +163,6 @@ def _table(outcomes: list[Outcome]) -> Table:
 def _seconds(job: JsonObject) -> float:
     started, finished = (datetime.fromisoformat(job[key]) for key in ("started_at", "finished_at"))
     return (finished - started).total_seconds()
-
-
-@contextmanager
-def _running_stack(folder: Path) -> Iterator[Client]:
-    """`unroll serve` on a free port, with a client; its log stays in the folder."""
-    port = _free_port()
-    command = [sys.executable, "-m", "service.cli", "serve"]
-    options = ["--port", str(port), "--data-dir", str(folder / "data")]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("UNROLL_")
-    }
-    with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen([*command, *options], stderr=log, env=environment)  # noqa: S603 - ourselves
-        try:
-            with Client(f"http://127.0.0.1:{port}") as client:
-                _wait_until_ready(client, process)
-                yield client
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _wait_until_ready(client: Client, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while not client.is_ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("the embedded stack did not start")
-        time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Forecasting: predict the next values of a column from the rows before them.
+"""Forecasting an uploaded table: from a window of rows to the target's next values.
 
-Shapes: R rows of all series, N windows, T = seq_len rows of a window, I input columns,
-O = horizon values predicted.
+Shapes: N windows, T rows of a window (seq_len), I input columns, O values ahead (horizon),
+R rows of all series, P positions, each the row of a window's first predicted value.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,76 +13,84 @@ from numpy.typing import NDArray
 from contract.spec import Forecast
 from worker.datasets.draws import draws
 from worker.datasets.generated import HELD_OUT_NUMBERS, HELD_OUT_SEQUENCES
-from worker.datasets.series import Series, read_series
+from worker.datasets.series import read_series
 from worker.datasets.task import Batch, DatasetInvalidError, Floats, Task
 
 _TRAIN_PERCENT = 70
-_VALIDATION_PERCENT = 15
+_TEST_PERCENT = 15
 
-Rows = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 
-class _Split(NamedTuple):
+@dataclass(frozen=True)
+class _Split:
     """Rows at which the predicted values of each window begin."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train_P: Positions
+    validation_P: Positions
+    test_P: Positions
+    train_rows: Positions
+    """Every row of the training split, inside a window or not."""
 
 
 @dataclass(frozen=True)
 class ForecastDataset:
-    """Windows of stored series, scaled; training windows are drawn with replacement."""
+    """Windows of a table; those for training are drawn at random, with replacement."""
 
     task: Task
     seed: int
     inputs_RI: Floats
-    """Every row, scaled."""
     target_R: Floats
-    """The column to predict, scaled."""
     split: _Split
 
     def batch(self, step: int, size: int) -> Batch:
         """Training batch of one step (counted from 1): `size` windows."""
-        chosen = draws(self.seed, "train", step).integers(0, len(self.split.train), size)
-        return self._windows(self.split.train[chosen])
+        train_P = self.split.train_P
+        drawn_N = draws(self.seed, "train", step).integers(0, len(train_P), size)
+        return self._windows(train_P[drawn_N])
 
     def validation(self) -> Batch:
-        """Windows whose predicted values lie in the 15 % of rows after the training rows."""
-        return self._windows(self.split.validation)
+        """Windows of the validation split, evenly thinned out to 2,048 at most."""
+        return self._windows(self.split.validation_P)
 
     def test(self) -> Batch:
-        """Windows whose predicted values lie in the last 15 % of rows."""
-        return self._windows(self.split.test)
+        """Windows of the test split: all of them, unless they would not fit into memory."""
+        return self._windows(self.split.test_P)
 
-    def _windows(self, first_N: Rows) -> Batch:
-        past_NT = first_N[:, np.newaxis] + np.arange(-self.task.seq_len, 0)
-        return Batch(
-            self.inputs_RI[past_NT], self.target_R[_future(first_N, self.task.output_size)]
-        )
+    def _windows(self, position_N: Positions) -> Batch:
+        position_N1 = position_N[:, np.newaxis]
+        seen_NT = position_N1 + np.arange(-self.task.seq_len, 0)
+        ahead_NO = position_N1 + np.arange(self.task.output_size)
+        return Batch(self.inputs_RI[seen_NT], self.target_R[ahead_NO])
 
 
-def make_forecast(spec: Forecast, seed: int, table: pa.Table) -> ForecastDataset:
-    """Windows of a stored table, split by time within each series: 70 % / 15 % / 15 % of its rows.
+def make_forecast(spec: Forecast, table: pa.Table, seed: int) -> ForecastDataset:
+    """Split a table by time, scale it by its training rows, and cut it into windows.
 
-    The values a window predicts lie strictly inside its split; the rows it sees may reach back
-    into the split before. Every column is scaled by the mean and standard deviation of the
-    training rows alone. Held-out sets are all their windows, or 2,048 evenly spaced ones.
+    The first 70 % of each series' rows are for training, the last 15 % for the test, those
+    between for validation (whole rows, the first two numbers rounded down). A window belongs to
+    the split that holds all the values it predicts; its inputs may reach back into the split
+    before. A series too short for a window in each split is left out.
 
-    The baseline is persistence on the test windows: every next value is the last one seen. Its
-    mean squared error, and the task's loss, are in the square of the data's own unit; learned is
-    anything better.
+    Inputs and target are scaled to mean 0 and standard deviation 1 over the training rows; a
+    column that is constant there is only shifted. The baseline is persistence: the mean squared
+    error, in the target's own units, of repeating the last value on the test windows.
 
     Raises:
-        DatasetInvalidError: the table is not what the spec needs, or has too few rows.
+        DatasetInvalidError: if the table does not fit the spec; the message says how.
     """
-    series = read_series(table, spec)
-    split = _split(series, spec)
-    is_train_R = _training_rows(series)
-    target_R = series.values[spec.target]
-    scaled = {name: _scaled(name, values_R, is_train_R) for name, values_R in series.values.items()}
-    std = _mean_and_std(target_R[is_train_R])[1]
-    baseline = _persistence_error(target_R, split.test, spec)
+    rows = read_series(table, spec)
+    split = _split(rows.bounds, spec)
+    scaled_RI, _ = _scaled(rows.inputs_RI, split.train_rows)
+    scaled_R1, deviation = _scaled(rows.target_R[:, np.newaxis], split.train_rows)
+    baseline = _persistence_error(rows.target_R, split.test_P, spec.horizon)
+    unit_scale = float(deviation[0]) ** 2
+    if not (np.isfinite(scaled_RI).all() and np.isfinite([*scaled_R1[:, 0], unit_scale]).all()):
+        raise DatasetInvalidError("The values are too large to be scaled; change their unit.")
+    if baseline == 0:
+        raise DatasetInvalidError(
+            f"Column {spec.target!r} never changes in the test rows: there is nothing to predict."
+        )
     task = Task(
         loss="squared_error",
         input_size=len(spec.inputs),
@@ -92,95 +99,66 @@ def make_forecast(spec: Forecast, seed: int, table: pa.Table) -> ForecastDataset
         dependency=None,
         baseline=baseline,
         learned_below=baseline,
-        unit_scale=std**2,
+        unit_scale=unit_scale,
     )
-    inputs_RI = np.stack([scaled[name] for name in spec.inputs], axis=1)
-    return ForecastDataset(task, seed, inputs_RI, scaled[spec.target], split)
+    return ForecastDataset(task, seed, scaled_RI, scaled_R1[:, 0], split)
 
 
-def _ends(rows: int) -> tuple[int, int]:
-    """End of the training rows and of the validation rows of a series."""
-    return (
-        rows * _TRAIN_PERCENT // 100,
-        rows * (_TRAIN_PERCENT + _VALIDATION_PERCENT) // 100,
-    )
+def rows_needed(seq_len: int, horizon: int) -> int:
+    """Fewest rows of a series that give each of the three splits a window."""
+    training = -(-100 * (seq_len + horizon) // _TRAIN_PERCENT)
+    testing = -(-100 * horizon // _TEST_PERCENT)
+    return max(training, testing)
 
 
-def _split(series: Series, spec: Forecast) -> _Split:
-    parts = [_starts(start, end, spec) for start, end in series.bounds]
-    train, validation, test = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if not (len(train) and len(validation) and len(test)):
-        longest = max(end - start for start, end in series.bounds)
+def _split(bounds: list[tuple[int, int]], spec: Forecast) -> _Split:
+    needed = rows_needed(spec.seq_len, spec.horizon)
+    used = [(first, end) for first, end in bounds if end - first >= needed]
+    if not used:
+        longest = max((end - first for first, end in bounds), default=0)
         raise DatasetInvalidError(
-            f"too few rows: the longest series has {longest}; seq_len {spec.seq_len} and horizon "
-            f"{spec.horizon} need at least {_rows_needed(spec)}"
+            f"Too few rows: seq_len {spec.seq_len} and horizon {spec.horizon} need {needed} rows "
+            f"in a series, the longest has {longest}."
         )
-    return _Split(train, _held_out(validation, spec), _held_out(test, spec))
-
-
-def _starts(start: int, end: int, spec: Forecast) -> _Split:
-    """The windows of one series."""
-    train_end, validation_end = (start + part for part in _ends(end - start))
-    first = start + spec.seq_len  # before it there are not enough rows to see
-
-    def between(low: int, high: int) -> Rows:
-        return np.arange(max(first, low), high - spec.horizon + 1, dtype=np.int64)
-
+    train, validation, test, train_rows = [], [], [], []
+    for first, end in used:
+        train_end = first + (end - first) * _TRAIN_PERCENT // 100
+        test_start = end - (end - first) * _TEST_PERCENT // 100
+        train_rows.append(np.arange(first, train_end))
+        train.append(np.arange(first + spec.seq_len, train_end - spec.horizon + 1))
+        validation.append(np.arange(train_end, test_start - spec.horizon + 1))
+        test.append(np.arange(test_start, end - spec.horizon + 1))
+    fitting = max(1, HELD_OUT_NUMBERS // (spec.seq_len * len(spec.inputs) + spec.horizon))
     return _Split(
-        train=between(start, train_end),
-        validation=between(train_end, validation_end),
-        test=between(validation_end, end),
+        train_P=np.concatenate(train),
+        validation_P=_thinned(np.concatenate(validation), min(fitting, HELD_OUT_SEQUENCES)),
+        test_P=_thinned(np.concatenate(test), fitting),
+        train_rows=np.concatenate(train_rows),
     )
 
 
-def _rows_needed(spec: Forecast) -> int:
-    """Fewest rows of a series that has a window in every split."""
-    rows = spec.seq_len + spec.horizon
-    while any(len(starts) == 0 for starts in _starts(0, rows, spec)):
-        rows += 1
-    return rows
+def _thinned(position_P: Positions, most: int) -> Positions:
+    """At most so many positions, evenly spaced."""
+    if len(position_P) <= most:
+        return position_P
+    return position_P[np.arange(most) * len(position_P) // most]
 
 
-def _held_out(starts_N: Rows, spec: Forecast) -> Rows:
-    fitting = HELD_OUT_NUMBERS // (spec.seq_len * len(spec.inputs))
-    count = min(len(starts_N), HELD_OUT_SEQUENCES, max(1, fitting))
-    return starts_N[np.linspace(0, len(starts_N) - 1, count).round().astype(np.int64)]
+def _scaled(
+    values_RI: NDArray[np.float64], train_rows: Positions
+) -> tuple[Floats, NDArray[np.float64]]:
+    """Values in standard deviations from the training mean, and those deviations."""
+    train_RI = values_RI[train_rows]
+    # Compared, not measured: the deviation of equal values can round to a little above zero.
+    constant_I = train_RI.max(axis=0) == train_RI.min(axis=0)
+    # Too large values become infinite here and are refused by the caller.
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean_I = np.where(constant_I, train_RI[0], train_RI.mean(axis=0))
+        deviation_I = np.where(constant_I, 1.0, train_RI.std(axis=0))
+        return ((values_RI - mean_I) / deviation_I).astype(np.float32), deviation_I
 
 
-def _future(first_N: Rows, horizon: int) -> NDArray[np.int64]:
-    future_NO: NDArray[np.int64] = first_N[:, np.newaxis] + np.arange(horizon)
-    return future_NO
-
-
-def _training_rows(series: Series) -> NDArray[np.bool_]:
-    is_train_R = np.zeros(series.bounds[-1][1], dtype=np.bool_)
-    for start, end in series.bounds:
-        is_train_R[start : start + _ends(end - start)[0]] = True
-    return is_train_R
-
-
-def _mean_and_std(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and population standard deviation, 1 if the values are all the same."""
-    return float(values.mean()), float(values.std()) if np.ptp(values) > 0 else 1.0
-
-
-def _scaled(name: str, values_R: NDArray[np.float64], is_train_R: NDArray[np.bool_]) -> Floats:
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-        mean, std = _mean_and_std(values_R[is_train_R])
-        scaled_R = ((values_R - mean) / std).astype(np.float32)
-    if not (np.isfinite(scaled_R).all() and np.isfinite(std * std)):
-        raise DatasetInvalidError(
-            f"column '{name}' cannot be scaled: its values are too large, or far from those of "
-            "the training rows"
-        )
-    return scaled_R
-
-
-def _persistence_error(target_R: NDArray[np.float64], first_N: Rows, spec: Forecast) -> float:
-    last_N1 = target_R[first_N - 1][:, np.newaxis]
-    error = float(np.square(target_R[_future(first_N, spec.horizon)] - last_N1).mean())
-    if error == 0:
-        raise DatasetInvalidError(
-            f"column '{spec.target}' never changes over the test rows: nothing is left to forecast"
-        )
-    return error
+def _persistence_error(target_R: NDArray[np.float64], position_P: Positions, horizon: int) -> float:
+    ahead_PO = target_R[position_P[:, np.newaxis] + np.arange(horizon)]
+    with np.errstate(over="ignore"):
+        return float(np.mean((ahead_PO - target_R[position_P - 1, np.newaxis]) ** 2))

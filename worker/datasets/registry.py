@@ -1,11 +1,11 @@
-"""Opens the dataset that a spec names."""
+"""From a dataset's spec to the dataset."""
 
 from collections.abc import Callable
+from typing import assert_never
 
 import pyarrow as pa
 
-from contract.spec import Adding, DelayedRecall, SubjectRecall, TemporalOrder, Upload
-from contract.spec import Dataset as DatasetSpec
+from contract import spec
 from worker.datasets.adding import make_adding
 from worker.datasets.delayed_recall import make_delayed_recall
 from worker.datasets.forecast import make_forecast
@@ -14,25 +14,29 @@ from worker.datasets.task import Dataset
 from worker.datasets.temporal_order import make_temporal_order
 
 
-def open_dataset(spec: DatasetSpec, seed: int, read_table: Callable[[str], pa.Table]) -> Dataset:
-    """The dataset of a spec, ready to give batches.
+def open_dataset(
+    dataset: spec.Dataset, seed: int, read_table: Callable[[str], pa.Table]
+) -> Dataset:
+    """The dataset a spec describes.
 
     Args:
-        spec: the `dataset` of a job spec.
-        seed: of everything that is drawn at random, from 0 to 2^64 - 1.
-        read_table: gives an uploaded table by its dataset id; asked for uploads only.
+        dataset: the spec.
+        seed: of all its random numbers, from 0 to 2^64 - 1.
+        read_table: reads an uploaded table by its dataset id; called for uploads only.
 
     Raises:
-        DatasetInvalidError: the uploaded table cannot be trained on as asked.
+        DatasetInvalidError: if an uploaded table does not fit what is to be learned from it.
     """
-    match spec:
-        case Adding():
-            return make_adding(spec, seed)
-        case DelayedRecall():
-            return make_delayed_recall(spec, seed)
-        case TemporalOrder():
-            return make_temporal_order(spec, seed)
-        case SubjectRecall():
-            return make_subject_recall(spec, seed)
-        case Upload():
-            return make_forecast(spec.task, seed, read_table(spec.dataset_id))
+    match dataset:
+        case spec.Adding():
+            return make_adding(dataset, seed)
+        case spec.DelayedRecall():
+            return make_delayed_recall(dataset, seed)
+        case spec.TemporalOrder():
+            return make_temporal_order(dataset, seed)
+        case spec.SubjectRecall():
+            return make_subject_recall(dataset, seed)
+        case spec.Upload():
+            return make_forecast(dataset.task, read_table(dataset.dataset_id), seed)
+        case unknown:
+            assert_never(unknown)

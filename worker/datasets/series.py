@@ -1,13 +1,13 @@
-"""Reads one or more time series out of a table, in order, and refuses what is not one.
+"""The rows of a stored table as one or more series in the order of time, checked.
 
-Shapes: R rows of the table, sorted.
+Shapes: R rows of all series, one series after the other; I input columns.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.spec import Forecast
@@ -15,83 +15,77 @@ from worker.datasets.task import DatasetInvalidError
 
 
 @dataclass(frozen=True)
-class Series:
-    """The rows of all series, one series after the other, each in order of time."""
+class SeriesRows:
+    """Finite numbers, ordered; windows must not cross the bounds."""
 
-    values: dict[str, NDArray[np.float64]]
-    """(R,) of each column that is needed, in the data's own units; all finite."""
+    inputs_RI: NDArray[np.float64]
+    target_R: NDArray[np.float64]
     bounds: list[tuple[int, int]]
-    """First row and end of each series."""
+    """First row and the row after the last of each series."""
 
 
-def read_series(table: pa.Table, spec: Forecast) -> Series:
-    """The columns a forecast needs, sorted by series and time.
-
-    Without a time column the rows keep their order; without a series column all are one series.
+def read_series(table: pa.Table, spec: Forecast) -> SeriesRows:
+    """Pick, check and order what a forecast needs.
 
     Raises:
-        DatasetInvalidError: a column is not there, is not of numbers, or has missing or infinite
-            values; a time is missing, not sortable, or twice in one series.
+        DatasetInvalidError: if a column is unknown, not numeric, has missing or non-finite
+            values, or if a time is neither number nor datetime or occurs twice within a series.
     """
-    series_R = _series_numbers(table, spec.series_id)
-    time_R = _times(table, spec.time)
-    order_R = np.lexsort((time_R, series_R))
-    series_R, time_R = series_R[order_R], time_R[order_R]
-    starts = np.flatnonzero(np.diff(series_R, prepend=-1))
+    keys = [name for name in (spec.series_id, spec.time) if name is not None]
+    for name in (*keys, spec.target, *spec.inputs):
+        _check_present(table, name)
     if spec.time is not None:
-        _check_times_differ(series_R, time_R, spec.time)
-    return Series(
-        values={name: _numbers(table, name)[order_R] for name in (*spec.inputs, spec.target)},
-        bounds=list(zip(starts.tolist(), [*starts[1:].tolist(), len(order_R)], strict=True)),
+        _check_sortable(table, spec.time)
+    ordered = table.sort_by([(name, "ascending") for name in keys]) if keys else table
+    starts_R = _starts(ordered, spec.series_id)
+    if spec.time is not None:
+        _check_times_differ(ordered, spec.time, starts_R)
+    edges = [*np.flatnonzero(starts_R).tolist(), table.num_rows]
+    return SeriesRows(
+        inputs_RI=np.stack([_numbers(ordered, name) for name in spec.inputs], axis=1),
+        target_R=_numbers(ordered, spec.target),
+        bounds=list(pairwise(edges)),
     )
 
 
-def _column(table: pa.Table, name: str) -> "pa.ChunkedArray[pa.Scalar[pa.DataType]]":
-    """A column without missing values."""
+def _check_present(table: pa.Table, name: str) -> None:
     if name not in table.column_names:
-        names = ", ".join(table.column_names)
-        raise DatasetInvalidError(f"the dataset has no column '{name}'; it has: {names}")
-    column = table.column(name)
-    if column.null_count:
-        raise DatasetInvalidError(f"column '{name}' has {column.null_count} missing values")
-    return column
+        raise DatasetInvalidError(f"There is no column {name!r} in this dataset.")
+    missing = table.column(name).null_count
+    if missing:
+        raise DatasetInvalidError(f"Column {name!r} has {missing} missing values.")
 
 
 def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    column = _column(table, name)
+    column = table.column(name)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise DatasetInvalidError(f"column '{name}' is not of numbers but of {column.type}")
-    numbers_R = column.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
-    if infinite := int(np.count_nonzero(~np.isfinite(numbers_R))):
-        raise DatasetInvalidError(f"column '{name}' has {infinite} values that are not finite")
+        raise DatasetInvalidError(f"Column {name!r} is not numeric.")
+    numbers_R = np.asarray(column.to_numpy(), dtype=np.float64)
+    nonfinite = int(np.count_nonzero(~np.isfinite(numbers_R)))
+    if nonfinite:
+        raise DatasetInvalidError(f"Column {name!r} has {nonfinite} values that are not finite.")
     return numbers_R
 
 
-def _series_numbers(table: pa.Table, name: str | None) -> NDArray[np.int64]:
-    """Which series each row belongs to, numbered as they first appear."""
-    if name is None:
-        return np.zeros(table.num_rows, dtype=np.int64)
-    column = _column(table, name).combine_chunks()
-    return pc.index_in(column, value_set=pc.unique(column)).to_numpy().astype(np.int64)
+def _starts(table: pa.Table, series_id: str | None) -> NDArray[np.bool_]:
+    """Whether a new series starts at each row."""
+    starts_R = np.zeros(table.num_rows, dtype=np.bool_)
+    starts_R[:1] = True
+    if series_id is not None:
+        ids_R = table.column(series_id).to_numpy()
+        starts_R[1:] = ids_R[1:] != ids_R[:-1]
+    return starts_R
 
 
-def _times(table: pa.Table, name: str | None) -> NDArray[np.int64] | NDArray[np.float64]:
-    """A number for each row's time; its unit does not matter, only the order does."""
-    if name is None:
-        return np.arange(table.num_rows)
-    column = _column(table, name)
-    if not pa.types.is_temporal(column.type):
-        return _numbers(table, name)
-    whole = pa.int32() if pa.types.is_date32(column.type) else pa.int64()
-    return column.cast(whole).to_numpy().astype(np.int64)
+def _check_sortable(table: pa.Table, time: str) -> None:
+    # Text would sort by its letters: "10 May" before "9 May".
+    if not pa.types.is_temporal(table.column(time).type):
+        _numbers(table, time)
 
 
-def _check_times_differ(
-    series_R: NDArray[np.int64], time_R: NDArray[np.int64] | NDArray[np.float64], name: str
-) -> None:
-    twice = (np.diff(series_R) == 0) & (np.diff(time_R) == 0)
-    if count := int(np.count_nonzero(twice)):
-        raise DatasetInvalidError(
-            f"column '{name}' has the same time twice within one series, {count} times over; "
-            "if the file holds several series, name the column that tells them apart as series_id"
-        )
+def _check_times_differ(table: pa.Table, time: str, starts_R: NDArray[np.bool_]) -> None:
+    times_R = table.column(time).to_numpy()
+    repeated_R = np.flatnonzero((times_R[1:] == times_R[:-1]) & ~starts_R[1:])
+    if repeated_R.size:
+        value = table.column(time)[int(repeated_R[0])].as_py()
+        raise DatasetInvalidError(f"Column {time!r} has {value} more than once within a series.")

@@ -38,15 +38,13 @@ def _normal(*shape: int, seed: int, scale: float = 1.0) -> Tensor:
 
 
 def _run(
-    kind: Kind,
-    activation: Activation | None,
+    cell: RecurrentCell,
     x_KTBI: Tensor,
     grad_h_KTBH: Tensor,
     network: NetworkParameters,
     gradients: NetworkParameters,
 ) -> tuple[Tensor, Tensor]:
     """Stacked layers forward and back: the top layer's output and the gradient of x."""
-    cell = CELLS[kind](make_nonlinearity([activation] * len(x_KTBI), CPU, torch.float64))
     passes = []
     output_KTBH = x_KTBI
     for layer in network.layers:
@@ -72,8 +70,9 @@ def _assert_equals_torch(
     gradients_KP = torch.full_like(buffer_KP, torch.nan)
     x_KTBI = _normal(jobs, time_steps, sequences, shape["inputs"], seed=seed + 1)
     grad_h_KTBH = _normal(jobs, time_steps, sequences, shape["hidden"], seed=seed + 2)
+    cell = CELLS[kind](make_nonlinearity([activation] * jobs, CPU, torch.float64))
     output_KTBH, grad_x_KTBI = _run(
-        kind, activation, x_KTBI, grad_h_KTBH, layout.views(buffer_KP), layout.views(gradients_KP)
+        cell, x_KTBI, grad_h_KTBH, layout.views(buffer_KP), layout.views(gradients_KP)
     )
     for job in range(jobs):
         named = layout.named(buffer_KP[job])
@@ -143,7 +142,7 @@ class _OneLayer(torch.autograd.Function):
         return cell.forward(tensors[0], LayerParameters(*tensors[1:])).h_KTBH
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: torch.autograd.function.FunctionCtx, grad_h_KTBH: Tensor
     ) -> tuple[Tensor | None, ...]:
         x_KTBI, *tensors = ctx.saved_tensors  # type: ignore[attr-defined]

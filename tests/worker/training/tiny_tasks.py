@@ -1,7 +1,7 @@
 """Small datasets and specs for the tests of training."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class TinyDataset:
 
 
 def tiny_spec(
-    kind: str = "rnn", *, seed: int = 0, remedy: dict[str, Any] | None = None, **training: Any
+    kind: str = "rnn", *, seed: int = 0, remedy: dict[str, object] | None = None, **training: object
 ) -> JobSpec:
     """A spec of five hidden units; what is not given is the default."""
     return JobSpec.model_validate(
