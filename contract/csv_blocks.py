@@ -23,14 +23,16 @@ _NO_ROWS = "The file has no rows below its header."
 class TableError(InvalidError):
     """A file that cannot be taken as a table; the message is for the one who sent it."""
 
+    limit: str | None = None
+    """The field of TableLimits that was exceeded; None if it was none of them."""
 
-class TableLimitError(LimitError):
-    """A table that is larger than allowed."""
+
+class TableLimitError(LimitError, TableError):
+    """A table that is larger than allowed: a TableError that is answered as a LimitError."""
 
     def __init__(self, message: str, limit: str) -> None:
         super().__init__(message)
         self.limit = limit
-        """The field of TableLimits that was exceeded."""
 
 
 @dataclass(frozen=True)

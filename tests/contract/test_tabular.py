@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from pyarrow import csv
 
 from contract.csv_blocks import BLOCK_BYTES
-from contract.tabular import TableError, TableLimits, TableSummary, ingest, read_table
+from contract.tabular import (
+    TableError,
+    TableLimitError,
+    TableLimits,
+    TableSummary,
+    ingest,
+    read_table,
+)
 
 SUNSPOTS = Path(__file__).parents[2] / "examples" / "sunspots.csv"
 LIMITS = TableLimits(max_rows=200_000, max_columns=5, max_cell_bytes=100)
@@ -123,6 +130,17 @@ def test_the_preview_is_strict_json(stored: Path) -> None:
     assert len(json.loads(json.dumps(preview.model_dump(), allow_nan=False))["rows"]) == 5
 
 
+def test_the_preview_cuts_long_text(tmp_path: Path) -> None:
+    """A preview stays small, however long a cell may be; the stored table is whole."""
+    source, stored = tmp_path / "upload", tmp_path / "table.parquet"
+    source.write_text("x\n" + "y" * 5_000 + "\n")
+
+    summary = ingest(source, "table.csv", stored, TableLimits(max_cell_bytes=5_000))
+
+    assert summary.preview.rows == (("y" * 200,),)
+    assert len(str(read_table(stored).column("x")[0])) == 5_000
+
+
 def test_spaces_around_names_and_numbers_do_not_count(stored: Path) -> None:
     """A space after the comma makes a number no text."""
     summary = _ingest("a, b\n1, 2.5\n2, NA\n", stored)
@@ -161,6 +179,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(stored: Path) -> None:
         (b"a,b\n" + b"123456,654321\n" * 100_000 + b"1\n", r"Row 100002 has 1 cells"),
         (b"a,b\n1,\xff\n", "not UTF-8"),
         (b"\xff,b\n1,2\n", "not UTF-8"),
+        (b"a,b\n1,\x00\n", "not UTF-8"),
         (b"a,b,a\n1,2,3\n", "Two columns are called 'a'"),
         (b"a,a \n1,2\n", "Two columns are called 'a'"),
         (b"a,,b\n1,2,3\n", "Column 2 has no name"),
@@ -170,11 +189,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(stored: Path) -> None:
 def test_what_is_no_table_is_refused_with_the_reason(
     stored: Path, content: bytes, message: str
 ) -> None:
-    """The sentence says what is wrong, names no path, and no limit is blamed."""
+    """The sentence says what is wrong and names no path; nothing is stored."""
     with pytest.raises(TableError, match=message) as refusal:
         _ingest(content, stored)
 
-    assert refusal.value.limit is None
     assert str(stored.parent) not in str(refusal.value)
     assert not stored.exists()
 
@@ -191,7 +209,7 @@ def test_what_is_too_large_is_refused_by_the_name_of_the_limit(
     stored: Path, content: str, limit: str
 ) -> None:
     """The error carries the limit that was exceeded, and nothing is stored."""
-    with pytest.raises(TableError) as refusal:
+    with pytest.raises(TableLimitError) as refusal:
         _ingest(content, stored)
 
     assert refusal.value.limit == limit
@@ -205,6 +223,14 @@ def test_a_table_at_its_limits_is_taken(stored: Path) -> None:
     summary = _ingest("a,b,c,d,e\n" + f"{cell},1,1,1,1\n" * 3, stored)
 
     assert (summary.rows, len(summary.columns)) == (3, 5)
+
+
+def test_an_upload_is_never_unpacked_because_of_its_name(tmp_path: Path) -> None:
+    """A plain CSV whose path ends in .gz is read as the CSV it is."""
+    source, stored = tmp_path / "upload.gz", tmp_path / "table.parquet"
+    source.write_text("x\n1\n")
+
+    assert ingest(source, "table.csv.gz", stored, LIMITS).rows == 1
 
 
 def test_integers_too_long_for_64_bits_become_numbers(stored: Path) -> None:

@@ -25,7 +25,7 @@ def _with(**changes: object) -> Forecast:
 
 def _table(num_rows: int) -> pa.Table:
     """Rows whose y says where they stand: y = 10 * row."""
-    return pa.table({"y": [10.0 * row for row in range(num_rows)]})
+    return pa.table({"y": 10.0 * np.arange(num_rows)})
 
 
 def _targets(dataset: ForecastDataset, batch: Batch) -> list[list[float]]:
@@ -193,6 +193,11 @@ def _spoiled(value: float | None) -> pa.Table:
         ({"inputs": ("y", "z")}, lambda: _table(100), "no column 'z'"),
         ({"time": "z"}, lambda: _table(100), "no column 'z'"),
         ({"series_id": "z"}, lambda: _table(100), "no column 'z'"),
+        (
+            {"time": "t"},
+            lambda: _table(100).append_column("t", pa.array(["9 May", "10 May"] * 50)),
+            "Column 't' is not numeric",
+        ),
         (
             {"time": "t"},
             lambda: _table(100).append_column("t", pa.array([*range(99), 7])),

@@ -34,10 +34,11 @@ def test_the_subject_is_named_nowhere_but_in_the_first_sentence(gap: int) -> Non
         assert not set(sentence.split()[2:]) & set(SUBJECTS)
 
 
-@pytest.mark.parametrize("gap", range(2, 14))
+@pytest.mark.parametrize("gap", range(1, 14))
 def test_the_filler_is_never_cut_off_within_a_clause(gap: int) -> None:
-    """A filler of two words or more ends with a full stop."""
-    assert all(sentence.split()[4 + gap] == "." for sentence in _sentences(gap)[0])
+    """It ends with a full stop, or with the one word that leads over to the question."""
+    for sentence in _sentences(gap)[0]:
+        assert sentence.split()[4 + gap] in {".", "honestly", "indeed"}
 
 
 def test_fillers_vary_from_sentence_to_sentence() -> None:
