@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from contract.store.curve_store import CurveStore
+from contract.store.curve_store import CurveStore, spread
 from contract.store.dataset_store import DatasetStore, new_dataset_id
 from contract.store.engine import make_engine, reading
 from contract.store.job_store import JobFilter, JobStore
@@ -44,4 +44,5 @@ __all__ = [
     "check_schema",
     "migrate",
     "new_dataset_id",
+    "spread",
 ]

@@ -38,7 +38,7 @@ def measure(history: History) -> Measures:
 
 
 def held_out_loss(history: History) -> float | None:
-    """The latest held-out loss in the task's own units, may be inf or nan; None before the first."""
+    """The latest held-out loss in the task's own units, maybe inf or nan; None before any."""
     if history.loss_final is not None:
         return history.loss_final
     return history.evals[-1].val_loss * history.task.unit_scale if history.evals else None

@@ -6,10 +6,11 @@ import numpy as np
 
 from worker.diagnosis.history import History
 from worker.diagnosis.measures import has_learned, held_out_loss, val_losses
+from worker.training.records import EndReason
 
 # google-research/tuning_playbook judges trials after a part of their budget; a fifth is ours.
 _JUDGED_AFTER_SHARE = 0.2
-_JUDGED_AFTER_EVALUATIONS = 4
+_JUDGED_AFTER_EVALUATIONS = 3
 # torch's ReduceLROnPlateau looks for 1e-4; held-out sets of 2,048 sequences are noisier than that.
 _IMPROVEMENT = 0.01
 # Inside this band around the baseline nothing has been learned.
@@ -17,10 +18,16 @@ BASELINE_BAND = 0.1
 
 
 def steps_until_judged(history: History) -> int:
-    """Steps that are still missing before the run can be judged; 0 once it has ended."""
-    if history.end is not None:
+    """Steps that are still missing before the run can be judged; 0 if it can be.
+
+    A run that ended before so many steps stays unjudged, unless it ended in non-finite values.
+    """
+    if history.end is EndReason.NONFINITE:
         return 0
     training = history.spec.training
+    if history.end is not None:
+        missing = _JUDGED_AFTER_EVALUATIONS - len(history.evals)
+        return max(0, missing) * training.eval_every
     needed = max(
         math.ceil(_JUDGED_AFTER_SHARE * training.max_steps),
         _JUDGED_AFTER_EVALUATIONS * training.eval_every,

@@ -10,7 +10,7 @@ import numpy as np
 from contract.diagnosis import Finding, FindingCode
 from worker.diagnosis.findings.finding import make_finding
 from worker.diagnosis.history import Floats, History
-from worker.diagnosis.measures import WINDOW, flow_ratio, median
+from worker.diagnosis.measures import WINDOW, flow_ratio, has_learned, median
 from worker.training.records import EndReason, FlowRecord
 
 # A thousandth of the gradient at the far end: the contract's own line.
@@ -58,7 +58,8 @@ def find_vanishing(history: History) -> Finding | None:
 def find_exploding(history: History) -> Finding | None:
     """The gradient grows on its way back in time, or jumps far above its usual size."""
     ratio = median([flow_ratio(flow) for flow in _telling_flows(history)])
-    spike = _spike(history.grad_norm_S)
+    # The median of a run that has learned is tiny, and no measure for what came before.
+    spike = None if has_learned(history) else _spike(history.grad_norm_S)
     has_grown = ratio is not None and ratio > EXPLODED_RATIO
     if not has_grown and spike is None:
         return None

@@ -17,6 +17,7 @@ LOW_UPDATE_RATIO = 1e-4
 # Lightning's SpikeDetection: a loss over 3 times the mean of the last 10 (rtol 2.0).
 SPIKE_FACTOR = 3.0
 _SPIKE_WINDOW = 10
+_SPIKES_AT_LEAST = 3
 SPIKES_PER_1000 = 3.0
 
 
@@ -71,4 +72,5 @@ def _spikes_per_1000(loss_S: Floats) -> float:
     windows = np.lib.stride_tricks.sliding_window_view(finite_S[:-1], _SPIKE_WINDOW)
     means_S = windows.mean(axis=1)
     spikes = np.sum(finite_S[_SPIKE_WINDOW:] > SPIKE_FACTOR * means_S)
-    return float(1000 * spikes / len(loss_S))
+    # Fewer than three are chance, however short the run.
+    return float(1000 * spikes / len(loss_S)) if spikes >= _SPIKES_AT_LEAST else 0.0

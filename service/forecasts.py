@@ -1,0 +1,49 @@
+"""Whether an uploaded dataset can answer what a spec asks of it; told before the job is stored."""
+
+from collections.abc import Iterator
+
+from contract.dataset_record import DatasetRecord
+from contract.errors import FieldError, InvalidError
+from contract.spec import Forecast
+
+_NUMERIC = frozenset({"number", "integer"})
+_TASK = "/dataset/task"
+
+
+def check_forecast(task: Forecast, dataset: DatasetRecord) -> None:
+    """Refuse a forecast that the dataset's columns or length do not allow.
+
+    Raises:
+        InvalidError: naming each place of the spec that does not fit.
+    """
+    errors = (*_column_errors(task, dataset), *_length_errors(task, dataset))
+    if errors:
+        raise InvalidError(f"dataset {dataset.id} does not fit the task", errors)
+
+
+def _column_errors(task: Forecast, dataset: DatasetRecord) -> Iterator[FieldError]:
+    columns = {column.name: column for column in dataset.columns}
+    numeric = [("target", task.target)]
+    numeric += [(f"inputs/{at}", name) for at, name in enumerate(task.inputs)]
+    keys = [("series_id", task.series_id), ("time", task.time)]
+    for member, name in [*numeric, *keys]:
+        if name is not None and name not in columns:
+            yield FieldError(f"{_TASK}/{member}", f"there is no column {name!r}")
+    for member, name in numeric:
+        column = columns.get(name)
+        if column is None:
+            continue
+        if column.type not in _NUMERIC:
+            yield FieldError(f"{_TASK}/{member}", f"column {name!r} holds {column.type}")
+        elif column.missing or column.nonfinite:
+            count = column.missing + column.nonfinite
+            reason = f"column {name!r} has {count} missing or non-finite values"
+            yield FieldError(f"{_TASK}/{member}", reason)
+
+
+def _length_errors(task: Forecast, dataset: DatasetRecord) -> Iterator[FieldError]:
+    # A window and its target, and one more of each for validation and test.
+    needed = task.seq_len + 3 * task.horizon
+    if dataset.rows < needed:
+        reason = f"the dataset has {dataset.rows} rows; at least {needed} are needed"
+        yield FieldError(f"{_TASK}/seq_len", reason)
