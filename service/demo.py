@@ -113,8 +113,8 @@ def _tell(client: Client, story: Story, console: Console) -> Iterator[Outcome]:
     if not (story.cured and prescriptions):
         return
     best = prescriptions[0]
-    label = f"{story.label}: {best['title']}"
-    console.print(f"[dim]fork with {best['patch']}[/dim]")
+    label = f"{story.label}, cured"
+    console.print(f"[dim]Fork, to {best['title'].lower()}: {best['patch']}[/dim]")
     cured = _run(client, label, client.fork(first[0]["id"], best["patch"]), console)
     yield _outcome(label, *cured, is_as_expected=_is_cured(story, *cured))
 

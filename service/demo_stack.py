@@ -36,7 +36,7 @@ def _serving(folder: Path) -> Iterator[Client]:
         name: value for name, value in os.environ.items() if not name.startswith("UNROLL_")
     }
     with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen([*command, *options], stderr=log, env=environment)  # noqa: S603 - ourselves
+        process = subprocess.Popen([*command, *options], stdout=log, stderr=log, env=environment)  # noqa: S603 - ourselves
         try:
             with Client(f"http://127.0.0.1:{port}") as client:
                 _wait_until_ready(client, process, Path(log.name))

@@ -27,7 +27,7 @@ class Doorbell:
 
     @property
     def state(self) -> Literal["none", "reachable", "unreachable"]:
-        """ "none", "reachable" or "unreachable", as of the last ring."""
+        """What the last ring found; "none" if there is no broker."""
         if self._app is None:
             return "none"
         return "reachable" if self._is_reachable else "unreachable"

@@ -60,7 +60,7 @@ JOB_EXAMPLES: Final[dict[str, Example]] = {
     ),
     "chrono": _example(
         "LSTM with chrono initialisation",
-        "An LSTM whose gates start with memories as long as the sequence, lr by warm-up and cosine.",
+        "An LSTM whose gates start with memories as long as the sequence; warm-up, then cosine.",
         {
             "name": "delayed recall, LSTM with chrono initialisation",
             "dataset": {"kind": "delayed_recall", "seq_len": 50},

@@ -19,6 +19,16 @@ _LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True)
+class Upload:
+    """A file as it comes in."""
+
+    content: IO[bytes]
+    filename: str
+    name: str
+    """What the client calls it; the file's name if empty."""
+
+
+@dataclass(frozen=True)
 class ReceivedFile:
     """An upload on our disk."""
 
@@ -28,12 +38,7 @@ class ReceivedFile:
 
 
 def store_upload(
-    source: IO[bytes],
-    filename: str,
-    name: str,
-    store: Store,
-    artifacts: Artifacts,
-    settings: Settings,
+    upload: Upload, store: Store, artifacts: Artifacts, settings: Settings
 ) -> DatasetRecord:
     """Read an upload and keep it as a dataset, or keep nothing of it.
 
@@ -44,10 +49,10 @@ def store_upload(
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
-            received = _receive(source, Path(folder) / "upload", settings.max_upload_bytes)
+            received = _receive(upload.content, Path(folder) / "upload", settings.max_upload_bytes)
             parquet = Path(folder) / DATASET_FILE
             limits = TableLimits(max_rows=settings.max_rows, max_columns=settings.max_columns)
-            summary = ingest(received.path, filename, parquet, limits)
+            summary = ingest(received.path, upload.filename, parquet, limits)
             dataset_id = new_dataset_id()
             artifacts.put(parquet, "datasets", dataset_id, DATASET_FILE)
     except OSError as error:
@@ -55,7 +60,7 @@ def store_upload(
             raise StorageFullError("there is no room left to store the upload") from error
         raise
     values: dict[str, object] = {
-        "name": clean_name(name or filename),
+        "name": clean_name(upload.name or upload.filename),
         "format": "csv",
         "bytes": received.num_bytes,
         "sha256": received.sha256,

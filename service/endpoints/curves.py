@@ -43,17 +43,17 @@ def get_job_curves(  # noqa: PLR0913, PLR0917 - one argument a parameter of the 
     job = store.jobs.read(job_id)
     curve = store.curves.read_curve(job_id, first, to_step)
     size = _bucket_size(curve, max_points)
-    starts_B = bucket_starts(curve.step_N, size) if len(curve) else curve.step_N
+    starts = bucket_starts(curve.step_N, size) if len(curve) else curve.step_N
     return Curves(
         job_id=job_id,
         status=job.status,
         first_step=int(curve.step_N[0]) if len(curve) else None,
         last_step=int(curve.step_N[-1]) if len(curve) else None,
         total_points=len(curve),
-        returned_points=len(starts_B),
+        returned_points=len(starts),
         bucket_size=size,
-        step=[int(curve.step_N[at - 1]) for at in [*starts_B[1:], len(curve)] if len(curve)],
-        series={name: bucket_series(curve.series[name], starts_B) for name in names},
+        step=[int(curve.step_N[at - 1]) for at in [*starts[1:], len(curve)] if len(curve)],
+        series={name: bucket_series(curve.series[name], starts) for name in names},
         evals=store.curves.read_evaluations(job_id, first, to_step),
         nonfinite=list_nonfinite(curve, names),
     )

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Response, UploadFile, status
 from contract.dataset_record import DatasetRecord
 from service.deps import ArtifactsDep, SettingsDep, StoreDep
 from service.pagination import Page, make_cursor, read_cursor
-from service.uploads import store_upload
+from service.uploads import Upload, store_upload
 
 _NO_FILTERS = "datasets"
 
@@ -30,7 +30,8 @@ def create_dataset(  # noqa: PLR0913, PLR0917 - FastAPI hands in what is needed
     Columns get their types from all of their values; the answer shows them with a preview of the
     first rows. Train on it with `{"kind": "upload", "dataset_id": …, "task": …}`.
     """
-    record = store_upload(file.file, file.filename or "", name, store, artifacts, settings)
+    upload = Upload(file.file, file.filename or "", name)
+    record = store_upload(upload, store, artifacts, settings)
     response.headers["Location"] = f"/v1/datasets/{record.id}"
     return record
 
