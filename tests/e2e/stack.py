@@ -72,7 +72,8 @@ class Stack:
 
     def training_processes(self) -> list[psutil.Process]:
         """The processes that train: leaders of a session, forked from a fork server."""
-        roots = [psutil.Process(process.pid) for process in self.processes]
+        alive = [process.pid for process in self.processes if process.poll() is None]
+        roots = [psutil.Process(pid) for pid in alive]
         below = [child for root in roots for child in root.children(recursive=True)]
         return [process for process in below if is_training(process)]
 
