@@ -66,7 +66,7 @@ def test_gpu_file_reserves_the_gpus_for_the_worker_alone() -> None:
 
 @pytest.mark.parametrize("files", [[], ["docker-compose.gpu.yml"]])
 def test_compose_accepts_the_files(files: list[str]) -> None:
-    """`docker compose config` finds nothing wrong; where it is absent, each file is read as YAML."""
+    """`docker compose config` finds nothing wrong; without it, each file is read as YAML."""
     names = ["docker-compose.yml", *files]
     if not has_compose():
         assert all(yaml.safe_load((ROOT / name).read_text())["services"] for name in names)

@@ -2,7 +2,7 @@
 
 import math
 
-from contract.diagnosis import Diagnosis, Finding, Measures, Severity, Verdict
+from contract.diagnosis import Diagnosis, Finding, FindingCode, Measures, Severity, Verdict
 from worker.diagnosis.findings import find_all
 from worker.diagnosis.history import History
 from worker.diagnosis.measures import has_learned, measure
@@ -51,7 +51,8 @@ def _summarise(
             f"{measures.loss_baseline:.4g} for doing nothing."
         )
     gravest = next(finding for finding in findings if finding.code.value == verdict.value)
-    if measures.loss_final is None:
+    says_the_loss = gravest.code is FindingCode.STAGNATED
+    if measures.loss_final is None or says_the_loss:
         return gravest.explanation
     return (
         f"{gravest.explanation} Held-out loss is {_shown(measures.loss_final)} after {steps} "

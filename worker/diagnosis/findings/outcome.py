@@ -66,7 +66,11 @@ def find_stagnated(history: History) -> Finding | None:
         return None
     loss, baseline = held_out_loss(history), history.task.baseline
     shown = "not finite" if loss is None or not np.isfinite(loss) else f"{loss:.4g}"
-    state = "no better than" if is_at_baseline(history) else "no longer falling; compare"
+    state = (
+        "no better than"
+        if is_at_baseline(history)
+        else "no longer falling, far from learned; it compares to"
+    )
     return make_finding(
         FindingCode.STAGNATED,
         history,
@@ -75,7 +79,10 @@ def find_stagnated(history: History) -> Finding | None:
             "loss_over_baseline": 1 - BASELINE_BAND,
             "learned_below": history.task.learned_below,
         },
-        explanation=f"Held-out loss {shown} is {state} doing nothing, {baseline:.4g}.",
+        explanation=(
+            f"Held-out loss {shown} after {len(history.loss_S)} steps is {state} doing nothing, "
+            f"{baseline:.4g}."
+        ),
     )
 
 
