@@ -6,6 +6,7 @@ from celery import Celery
 
 TRAIN_TASK: Final = "unroll.train"
 DEVICES: Final = ("cpu", "cuda")
+MOST_RINGS: Final = 64
 
 
 def queue_of(device: str) -> str:
@@ -59,8 +60,19 @@ def make_celery(redis_url: str) -> Celery:
 def ring(app: Celery, job_id: str, device: str) -> None:
     """Tell the workers of a kind of device that there is work.
 
+    A queue in which enough rings wait already gets no more: where nobody listens they would pile
+    up, and a worker that is woken once works until there is nothing left.
+
     Raises:
         kombu.exceptions.OperationalError: the broker cannot be reached; the sweeper tries again.
     """
     for queue in queues_for(device):
-        app.send_task(TRAIN_TASK, args=[job_id], queue=queue, retry=False)
+        if count_rings(app, queue) < MOST_RINGS:
+            app.send_task(TRAIN_TASK, args=[job_id], queue=queue, retry=False)
+
+
+def count_rings(app: Celery, queue: str) -> int:
+    """Rings that no worker has heard yet."""
+    with app.connection_or_acquire() as connection:
+        # Not passive: with a key prefix kombu's passive form finds no queue at all.
+        return int(connection.default_channel.queue_declare(queue=queue).message_count)

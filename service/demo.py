@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -48,7 +49,9 @@ def main() -> int:
             for outcome in _tell(client, story, console)
         ]
     console.print(_table(outcomes))
-    return 0 if all(outcome.is_as_expected for outcome in outcomes) else 1
+    surprises = [outcome.label for outcome in outcomes if not outcome.is_as_expected]
+    console.print(f"Not as expected: {'; '.join(surprises)}" if surprises else "All as expected.")
+    return 1 if surprises else 0
 
 
 def _stories(dataset_id: str) -> list[Story]:
@@ -143,9 +146,9 @@ def _outcome(
 
 
 def _table(outcomes: list[Outcome]) -> Table:
-    table = Table(title="Unroll: what was trained, and what came of it")
-    for heading in ("spec", "verdict", "reach", "final loss", "baseline", "seconds", "expected"):
-        table.add_column(heading, overflow="fold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("spec", "verdict", "reach", "final loss", "baseline", "seconds"):
+        table.add_column(heading)
     for outcome in outcomes:
         measures = outcome.diagnosis["measures"]
         table.add_row(
@@ -155,7 +158,6 @@ def _table(outcomes: list[Outcome]) -> Table:
             shown(measures["loss_final"]),
             shown(measures["loss_baseline"]),
             f"{_seconds(outcome.job):.1f}",
-            "yes" if outcome.is_as_expected else "NO",
         )
     return table
 

@@ -69,7 +69,7 @@ def find_stagnated(history: History) -> Finding | None:
     state = (
         "no better than"
         if is_at_baseline(history)
-        else "no longer falling, far from learned; it compares to"
+        else "no longer falling, but not learned either; compare"
     )
     return make_finding(
         FindingCode.STAGNATED,
