@@ -140,6 +140,8 @@ def bucket_size_for(first: int, last: int, max_points: int) -> int:
 
 def bucket_series(values_N: Floats, starts_B: Steps) -> BucketedSeries:
     """Minimum, maximum and last value of each bucket that begins at the given positions."""
+    if not len(starts_B):
+        return BucketedSeries(min=[], max=[], last=[])
     finite_N = np.isfinite(values_N)
     low_B = np.minimum.reduceat(np.where(finite_N, values_N, np.inf), starts_B)
     high_B = np.maximum.reduceat(np.where(finite_N, values_N, -np.inf), starts_B)
@@ -149,6 +151,8 @@ def bucket_series(values_N: Floats, starts_B: Steps) -> BucketedSeries:
 
 def bucket_starts(step_N: Steps, size: int) -> Steps:
     """Positions in `step_N` at which a new bucket of `size` steps begins."""
+    if not len(step_N):
+        return step_N
     bucket_N = (step_N - 1) // size
     return np.flatnonzero(np.diff(bucket_N, prepend=bucket_N[0] - 1)).astype(np.int64)
 

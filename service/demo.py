@@ -56,15 +56,15 @@ def main() -> int:
 
 def _stories(dataset_id: str) -> list[Story]:
     return [
-        Story("recall, gap 5", _recall(gap=5), frozenset({"healthy"})),
-        Story("recall, gap 60", _recall(gap=60), frozenset({"vanishing_gradient"}), cured=True),
+        Story("recall 5", _recall(gap=5), frozenset({"healthy"})),
+        Story("recall 60", _recall(gap=60), frozenset({"vanishing_gradient"}), cured=True),
         Story(
-            "exploding, gain 2",
+            "exploding",
             _exploding(),
             frozenset({"diverged", "exploding_gradient"}),
             cured=True,
         ),
-        Story("sunspots, LSTM", _sunspots(dataset_id), frozenset({"healthy"})),
+        Story("sunspots", _sunspots(dataset_id), frozenset({"healthy"})),
     ]
 
 

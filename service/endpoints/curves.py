@@ -43,7 +43,7 @@ def get_job_curves(  # noqa: PLR0913, PLR0917 - one argument a parameter of the 
     job = store.jobs.read(job_id)
     curve = store.curves.read_curve(job_id, first, to_step)
     size = _bucket_size(curve, max_points)
-    starts = bucket_starts(curve.step_N, size) if len(curve) else curve.step_N
+    starts = bucket_starts(curve.step_N, size)
     return Curves(
         job_id=job_id,
         status=job.status,

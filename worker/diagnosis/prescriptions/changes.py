@@ -1,5 +1,6 @@
 """Every change that is prescribed, each with the paper it is from."""
 
+import sys
 from typing import Final
 
 from contract.spec import JobSpec
@@ -155,7 +156,7 @@ def scale_lr(factor: float) -> Change:
 
     def apply(spec: JobSpec) -> JobSpec:
         optimizer = spec.training.optimizer.model_dump(mode="json")
-        lr = min(1e3, float(f"{optimizer['lr'] * factor:.3g}"))
+        lr = min(1e3, max(sys.float_info.min, float(f"{optimizer['lr'] * factor:.3g}")))
         return revised(spec, training={"optimizer": optimizer | {"lr": lr}})
 
     word = "Lower" if factor < 1 else "Raise"

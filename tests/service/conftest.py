@@ -1,0 +1,43 @@
+"""A gateway in this process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from contract.settings import Settings
+from service.app import create_app
+from tests.service.gateway import MakeClient, StandInWorker, app_of
+
+
+@pytest.fixture
+def make_client(sqlite_url: str, tmp_path: Path) -> Iterator[MakeClient]:
+    """Starts a gateway with the settings that a test changes."""
+    clients: list[TestClient] = []
+
+    def start(**changes: Any) -> TestClient:  # noqa: ANN401 - any setting
+        settings = Settings(
+            database_url=sqlite_url, artifacts_url=str(tmp_path / "artifacts"), **changes
+        )
+        client = TestClient(create_app(settings), raise_server_exceptions=False)
+        client.__enter__()
+        clients.append(client)
+        return client
+
+    yield start
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> TestClient:
+    """A gateway with the usual settings, no keys and no broker."""
+    return make_client()
+
+
+@pytest.fixture
+def worker(client: TestClient) -> StandInWorker:
+    """A stand-in worker on the client's database."""
+    return StandInWorker(app_of(client).state.store)

@@ -1,0 +1,54 @@
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.service.gateway import SPEC, MakeClient, create, problem
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "patch"),
+    [
+        ("max_parameters", 1_000, {"cell": {"kind": "lstm", "hidden_size": 64}}),
+        ("max_state_floats", 10_000, {"training": {"batch_size": 64}}),
+    ],
+)
+def test_spec_beyond_a_limit_names_it(
+    make_client: MakeClient, setting: str, value: int, patch: dict[str, Any]
+) -> None:
+    """A network or a batch that is too large is a 422 that names the setting."""
+    client = make_client(**{setting: value})
+
+    body = problem(client.post("/v1/jobs", json=SPEC | patch), 422)
+
+    assert body["code"] == "limit_exceeded"
+    assert setting in body["detail"]
+
+
+def test_full_queue_names_its_limit(make_client: MakeClient) -> None:
+    """One job more than may wait is refused."""
+    client = make_client(max_queued_jobs=1)
+    create(client)
+
+    assert "max_queued_jobs" in problem(client.post("/v1/jobs", json=SPEC), 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "floats"),
+    [
+        ({"kind": "adding", "seq_len": 9_999}, 64 * 9_999 * 64),
+        ({"kind": "subject_recall", "gap": 9_000}, 64 * 9_000 * 64),
+    ],
+)
+def test_length_of_each_dataset_counts(
+    make_client: MakeClient, dataset: dict[str, Any], floats: int
+) -> None:
+    """The limit on a batch's states sees the sequence's length, whatever the dataset calls it."""
+    client = make_client(max_state_floats=floats // 2)
+
+    problem(client.post("/v1/jobs", json=SPEC | {"dataset": dataset}), 422)
+
+
+def test_limits_leave_usual_specs_alone(client: TestClient) -> None:
+    """The largest network of the tests' machine passes the usual limits."""
+    create(client, cell={"kind": "lstm", "hidden_size": 512, "num_layers": 2})
