@@ -31,7 +31,7 @@ class TableLimitError(LimitError, TableError):
     """A table that is larger than allowed: a TableError that is answered as a LimitError."""
 
     def __init__(self, message: str, limit: str) -> None:
-        super().__init__(message)
+        super().__init__(f"{message} ({limit})")
         self.limit = limit
 
 

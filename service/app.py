@@ -24,7 +24,7 @@ from service.endpoints import (
     health,
     jobs,
 )
-from service.middleware import AnswerHeaders
+from service.middleware import AnswerHeaders, BodyLimitProblem
 from service.openapi import TAGS, describe, problem_responses
 from service.problems import install_problem_handlers
 from service.sweeper import Sweeper
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     # FastAPI's documented way to extend the document.
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.add_middleware(BodyLimitProblem)
     app.add_middleware(AnswerHeaders)
     install_problem_handlers(app)
     _include_endpoints(app, settings)

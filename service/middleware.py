@@ -2,9 +2,13 @@
 
 import re
 import secrets
+from http import HTTPStatus
 
+from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import body_too_large
 
 _ACCEPTED_ID = re.compile(r"^[\x21-\x7e]{1,64}$")
 _SECURITY_HEADERS = {
@@ -43,3 +47,36 @@ class AnswerHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class BodyLimitProblem:
+    """ASGI middleware: answers a body beyond its limit with a problem.
+
+    The framework's own limiter answers in plain text, past every exception handler.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; replace a plain 413 by a problem."""
+        is_replaced = False
+
+        async def send_problem(message: Message) -> None:
+            nonlocal is_replaced
+            if _is_plain_413(message):
+                is_replaced = True
+                await body_too_large(Request(scope))(scope, receive, send)
+            elif not is_replaced:
+                await send(message)
+
+        await self._app(scope, receive, send_problem if scope["type"] == "http" else send)
+
+
+def _is_plain_413(message: Message) -> bool:
+    if (
+        message["type"] != "http.response.start"
+        or message["status"] != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    ):
+        return False
+    return Headers(raw=message["headers"])["content-type"].startswith("text/plain")

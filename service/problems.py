@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.exceptions import HTTPException
 
-from contract.errors import FieldError, InvalidError, UnauthorizedError, UnrollError
+from contract.errors import FieldError, InvalidError, TooLargeError, UnauthorizedError, UnrollError
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,12 @@ def _answer_defect(request: Request, error: Exception) -> ProblemResponse:
     # This answer is made outside the middleware that adds the header to every other.
     headers = {"X-Request-ID": request_id(request)}
     return _problem(request, 500, "internal", "Internal error", detail, headers=headers)
+
+
+def body_too_large(request: Request) -> ProblemResponse:
+    """The answer to a body beyond the limit of its endpoint."""
+    detail = "the body is larger than allowed here (max_body_bytes; for uploads max_upload_bytes)"
+    return _problem(request, TooLargeError.status, TooLargeError.code, TooLargeError.title, detail)
 
 
 def request_id(request: Request) -> str:

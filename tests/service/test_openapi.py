@@ -58,7 +58,7 @@ def test_operations_are_named_for_clients(document: JsonObject) -> None:
 
 
 def test_kinds_are_required(document: JsonObject) -> None:
-    """Every member of a union requires its `kind`, so that generated clients can tell them apart."""
+    """Every member of a union requires its `kind`, so that clients can tell them apart."""
     kinds = [
         schema
         for schema in document["components"]["schemas"].values()

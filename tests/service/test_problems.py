@@ -40,7 +40,10 @@ def test_body_that_is_not_json_is_malformed(client: TestClient) -> None:
         ({"cell": {}}, "/cell"),
         ({"tags": ["a", 1]}, "/tags/1"),
         ({"a/b~c": 1}, "/a~1b~0c"),
-        ({"cell": {"kind": "gru"}, "remedy": {"activation": {"kind": "relu"}}}, "/remedy/activation"),
+        (
+            {"cell": {"kind": "gru"}, "remedy": {"activation": {"kind": "relu"}}},
+            "/remedy/activation",
+        ),
     ],
 )  # fmt: skip
 def test_bad_spec_is_named_by_pointer(
