@@ -48,7 +48,6 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        max_body_size=settings.max_body_bytes,
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
     )
@@ -66,7 +65,12 @@ def create_app(settings: Settings) -> FastAPI:
 def _include_endpoints(app: FastAPI, settings: Settings) -> None:
     guards = [Depends(require_key)] if settings.api_keys else []
     rejections = (401, 503) if settings.api_keys else (503,)
-    guarded = APIRouter(dependencies=guards, responses=problem_responses(422, *rejections))
+    # Limits are set on routers, not on the app, whose limiter answers past every middleware.
+    guarded = APIRouter(
+        dependencies=guards,
+        responses=problem_responses(422, *rejections),
+        max_body_size=settings.max_body_bytes,
+    )
     one_job = problem_responses(404)
     guarded.include_router(jobs.router, responses=problem_responses(400, 404, 409, 413))
     guarded.include_router(forks.router, responses=problem_responses(400, 404, 413))
