@@ -18,6 +18,15 @@ def test_short_spec_is_filled_in() -> None:
     assert stored["remedy"]["clipping"] is None
 
 
+def test_whole_number_may_have_a_zero_fraction() -> None:
+    """JSON does not tell 64.0 from 64, so both are the integer; 64.5 is none."""
+    cell = {"kind": "rnn", "hidden_size": 32.0}
+
+    assert JobSpec.model_validate(SHORT | {"cell": cell}).cell.hidden_size == 32
+    with pytest.raises(ValidationError):
+        JobSpec.model_validate(SHORT | {"cell": cell | {"hidden_size": 32.5}})
+
+
 def test_stored_spec_reads_back_equal() -> None:
     """A stored spec is a spec, and the same one."""
     spec = JobSpec.model_validate(SHORT)

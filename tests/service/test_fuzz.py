@@ -8,7 +8,7 @@ import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.specs.openapi.checks import unsupported_method
+from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 
 from contract.settings import Settings
 from contract.store import Store, migrate
@@ -46,7 +46,8 @@ def test_every_answer_is_as_documented(api: Any, method: str, path: str) -> None
         suppress_health_check=list(HealthCheck),
     )
     def check(case: Any) -> None:  # noqa: ANN401 - the same
-        # TRACE is answered by the server in front of the app, which is not here.
-        case.call_and_validate(excluded_checks=[unsupported_method])
+        # TRACE is answered by the server in front of the app, which is not here; and a schema
+        # cannot say which cursors are ours, which files are tables, which remedies fit a cell.
+        case.call_and_validate(excluded_checks=[unsupported_method, positive_data_acceptance])
 
     check()
