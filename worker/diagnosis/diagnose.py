@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from contract.diagnosis import Diagnosis, Finding, FindingCode, Measures, Severity, Verdict
 from worker.diagnosis.findings import find_all
 from worker.diagnosis.history import History
@@ -17,6 +19,12 @@ def diagnose(job_id: str, history: History) -> Diagnosis:
         job_id: the job's id.
         history: the run so far; any value in it may be inf or nan.
     """
+    # Ruined runs hold values whose quotients overflow; what is not finite is left out at the end.
+    with np.errstate(all="ignore"):
+        return _diagnose(job_id, history)
+
+
+def _diagnose(job_id: str, history: History) -> Diagnosis:
     findings = find_all(history)
     verdict = judge(history, findings)
     measures = measure(history)

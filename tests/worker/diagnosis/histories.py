@@ -45,7 +45,7 @@ def make_evals(val_loss_E: Sequence[float], every: int = EVAL_EVERY) -> tuple[Ev
 def make_flows(
     ratio: float = 0.5, reach: int = 30, num_flows: int = 51, **activity: float
 ) -> tuple[FlowRecord, ...]:
-    """The same flow at step 1 and every 20 steps: norm 1 at the last time step, `ratio` at the first."""
+    """The same flow at step 1 and every 20 steps; norm `ratio` at time step 1, 1 at the last."""
     norms_LT = np.geomspace(ratio, 1.0, TASK.seq_len)[np.newaxis]
     return tuple(
         FlowRecord(
