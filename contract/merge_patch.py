@@ -1,5 +1,6 @@
 """JSON Merge Patch (RFC 7396): apply one, or make the smallest one between two documents."""
 
+import json
 from typing import Any
 
 JsonValue = Any
@@ -28,13 +29,18 @@ def make_merge_patch(old: JsonObject, new: JsonObject) -> JsonObject:
         name: None for name in old if new.get(name) is None and old[name] is not None
     }
     for name, value in new.items():
-        if value is None or old.get(name) == value:
+        if value is None or _is_same(old.get(name), value):
             continue
         both_are_objects = isinstance(value, dict) and isinstance(old.get(name), dict)
         patch[name] = (
             make_merge_patch(old[name], value) if both_are_objects else _without_nulls(value)
         )
     return patch
+
+
+def _is_same(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two values are the same JSON; to Python, true is also 1."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _without_nulls(value: JsonValue) -> JsonValue:

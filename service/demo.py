@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -146,7 +145,7 @@ def _outcome(
 
 
 def _table(outcomes: list[Outcome]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("spec", "verdict", "reach", "final loss", "baseline", "seconds"):
         table.add_column(heading)
     for outcome in outcomes:

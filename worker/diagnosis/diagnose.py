@@ -63,8 +63,8 @@ def _summarise(
     if measures.loss_final is None or says_the_loss:
         return gravest.explanation
     return (
-        f"{gravest.explanation} Held-out loss is {_shown(measures.loss_final)} after {steps} "
-        f"steps, against {measures.loss_baseline:.4g} for doing nothing."
+        f"{gravest.explanation.removesuffix('.')}; held-out loss is {_shown(measures.loss_final)} "
+        f"after {steps} steps, against {measures.loss_baseline:.4g} for doing nothing."
     )
 
 

@@ -14,6 +14,9 @@ from worker.training.records import FlowRecord
 
 # Medians over this many records: one odd batch must not turn a verdict.
 WINDOW = 5
+# Below a tenth of doing nothing a loss is small, however often it multiplies: 1e-5 to 1e-4 is no
+# divergence and no jump (ours).
+_SMALL_SHARE = 0.1
 # Float32 deltas cannot show less; nothing below is told apart from zero.
 FLOW_FLOOR = float(np.finfo(np.float32).tiny)
 
@@ -56,13 +59,18 @@ def val_losses(history: History) -> NDArray[np.float64]:
     return np.where(np.isfinite(losses_E), losses_E, np.inf) * history.task.unit_scale
 
 
+def small_loss(history: History) -> float:
+    """The loss, in the task's own units, below which a rise means nothing."""
+    return _SMALL_SHARE * history.task.baseline
+
+
 def flow_ratio(flow: FlowRecord) -> float:
     """Gradient norm at the first time step over that at the last, layer 0.
 
     Layer 0 reads the input, so its gradient holds every path from the loss to that time step.
     """
     norms_T = flow.grad_norm_LT[0]
-    return float(norms_T[0] / max(norms_T[-1], FLOW_FLOOR))
+    return float(norms_T[0]) / max(float(norms_T[-1]), FLOW_FLOOR)
 
 
 def clip_fraction(history: History) -> float | None:
@@ -81,9 +89,9 @@ def count_nonfinite(history: History) -> int:
 
 
 def median(values: "list[float | None] | list[float] | list[int]") -> float | None:
-    """Median of the finite values; None if there are none."""
+    """Median of the finite values; None if there are none, or if it is too large for a float."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
-    return float(np.median(finite)) if finite else None
+    return _finite(float(np.median(finite))) if finite else None
 
 
 def _finite(value: float | None) -> float | None:

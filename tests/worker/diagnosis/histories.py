@@ -143,6 +143,13 @@ def over_clipped() -> History:
     return replace(stagnated(), spec=spec, clip_coef_S=constant(1e-3))
 
 
+def relapsed() -> History:
+    """Learned by step 500, then thrown back to the baseline and staying there."""
+    loss_S = np.append(np.geomspace(BASELINE, 0.02, 500), constant(BASELINE, 500))
+    val_losses = [*np.geomspace(BASELINE, 0.02, 5).tolist(), *[BASELINE] * 5]
+    return replace(learned(), loss_S=loss_S, evals=make_evals(val_losses), loss_final=BASELINE)
+
+
 def lr_too_high() -> History:
     """A stuck run whose updates are a tenth of the parameters."""
     return replace(stagnated(), lr_S=constant(0.1), update_ratio_S=constant(0.1))

@@ -73,6 +73,23 @@ def test_exploding_begins_at_a_hundredfold(ratio: float, is_found: bool) -> None
     assert (FindingCode.EXPLODING_GRADIENT in found(history)) is is_found
 
 
+def test_growth_is_dated_to_its_first_record() -> None:
+    """A gradient that begins to grow later is found from that record on."""
+    flows = histories.make_flows()[:40] + histories.make_flows(ratio=1e4)[40:]
+    history = replace(histories.stagnated(), flows=flows)
+
+    assert found(history)[FindingCode.EXPLODING_GRADIENT].first_step == flows[40].step
+
+
+def test_far_end_without_gradient_is_said_as_it_is() -> None:
+    """Where enough steps are in reach but the first gets next to nothing, only that is said."""
+    history = replace(histories.stagnated(), flows=histories.make_flows(ratio=1e-7, reach=29))
+
+    explanation = found(history)[FindingCode.VANISHING_GRADIENT].explanation
+
+    assert explanation == "Only 1.0e-07 of the gradient reaches the first of 30 time steps."
+
+
 def test_single_spike_is_found_with_its_step() -> None:
     """A norm far above the median is found at the step where it was."""
     norms = histories.constant(0.5)

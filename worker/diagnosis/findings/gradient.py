@@ -11,6 +11,7 @@ from contract.diagnosis import Finding, FindingCode
 from worker.diagnosis.findings.finding import make_finding
 from worker.diagnosis.history import Floats, History
 from worker.diagnosis.measures import WINDOW, flow_ratio, has_learned, median
+from worker.diagnosis.progress import BASELINE_BAND, has_failed
 from worker.training.records import EndReason, FlowRecord
 
 # A thousandth of the gradient at the far end: the contract's own line.
@@ -22,6 +23,9 @@ EXPLODED_RATIO = 1e2
 # detectron's hook calls 1e5 exploding in absolute terms; ours is relative to the run's median.
 SPIKE_FACTOR = 1e2
 _SPIKE_NEEDS_STEPS = 20
+_LOSS_WINDOW = 10
+# High norms at one step in twenty are no accident (ours).
+_OFTEN = 0.05
 
 
 def needed_reach(history: History) -> int:
@@ -48,10 +52,17 @@ def find_vanishing(history: History) -> Finding | None:
         first_step=_first(history, lambda flow: flow.reach_L[0] < needed),
         evidence={"reach": int(reach), "seq_len": history.task.seq_len, "flow_ratio": ratio},
         threshold={"reach": needed, "flow_ratio": VANISHED_RATIO},
-        explanation=(
-            f"Only the {int(reach)} most recent of {history.task.seq_len} time steps get at least "
-            f"1 % of the gradient, {needed} are needed; {ratio:.1e} of it reaches the first."
-        ),
+        explanation=_explain_vanishing(history, int(reach), ratio),
+    )
+
+
+def _explain_vanishing(history: History, reach: int, ratio: float) -> str:
+    seq_len, needed = history.task.seq_len, needed_reach(history)
+    if reach >= needed:
+        return f"Only {ratio:.1e} of the gradient reaches the first of {seq_len} time steps."
+    return (
+        f"Only the {reach} most recent of {seq_len} time steps get at least 1 % of the gradient, "
+        f"{needed} are needed; {ratio:.1e} of it reaches the first."
     )
 
 
@@ -64,10 +75,11 @@ def find_exploding(history: History) -> Finding | None:
     if not has_grown and spike is None:
         return None
     step, factor = spike or (1, None)
+    explains = has_grown or _is_often_high(history) or _has_harmed(history, step)
     return make_finding(
         FindingCode.EXPLODING_GRADIENT,
         history,
-        first_step=1 if has_grown else step,
+        first_step=_first_growth(history) if has_grown else step,
         evidence={
             "flow_ratio": ratio,
             "grad_norm_max": _largest_finite(history.grad_norm_S),
@@ -75,7 +87,25 @@ def find_exploding(history: History) -> Finding | None:
         },
         threshold={"flow_ratio": EXPLODED_RATIO, "grad_norm_max_over_median": SPIKE_FACTOR},
         explanation=_explain_exploding(history, ratio, factor),
+        critical=has_failed(history) and explains,
     )
+
+
+def _first_growth(history: History) -> int:
+    return _first(history, lambda flow: flow_ratio(flow) > EXPLODED_RATIO)
+
+
+def _is_often_high(history: History) -> bool:
+    norms_S = history.grad_norm_S
+    usual = median(norms_S.tolist())
+    return usual is not None and bool(np.mean(norms_S > SPIKE_FACTOR * usual) > _OFTEN)
+
+
+def _has_harmed(history: History, step: int) -> bool:
+    """Whether the loss is higher now than in the steps before one whose gradient jumped."""
+    before = median(history.loss_S[max(0, step - _LOSS_WINDOW) : step].tolist())
+    now = median(history.loss_S[-_LOSS_WINDOW:].tolist())
+    return before is None or now is None or now > before * (1 + BASELINE_BAND)
 
 
 def _telling_flows(history: History) -> tuple[FlowRecord, ...]:
@@ -88,15 +118,15 @@ def _explain_exploding(history: History, ratio: float | None, factor: float | No
     parts = []
     if ratio is not None and ratio > EXPLODED_RATIO:
         seq_len = history.task.seq_len
-        parts.append(f"The gradient grows {ratio:.1e} times on its way back over {seq_len} steps.")
+        parts.append(f"grows {ratio:.1e} times on its way back over {seq_len} steps")
     if factor is not None:
         largest = _largest_finite(history.grad_norm_S)
-        parts.append(f"Its norm reaches {largest:.1e}, {factor:.1e} times its median.")
-    return " ".join(parts)
+        parts.append(f"has norms up to {largest:.1e}, {factor:.1e} times its median")
+    return f"The gradient {' and '.join(parts)}."
 
 
 def _spike(grad_norm_S: Floats) -> tuple[int, float] | None:
-    """Step and size, over the median, of the first norm far above it; None if there is none."""
+    """Step of the first norm far above the usual one, and the largest norm over it; or None."""
     finite_S = grad_norm_S[np.isfinite(grad_norm_S)]
     if len(finite_S) < _SPIKE_NEEDS_STEPS or np.median(finite_S) <= 0:
         return None

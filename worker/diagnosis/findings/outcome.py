@@ -14,6 +14,7 @@ from worker.diagnosis.measures import (
     has_learned,
     held_out_loss,
     median,
+    small_loss,
     val_losses,
 )
 from worker.diagnosis.progress import (
@@ -23,41 +24,90 @@ from worker.diagnosis.progress import (
     is_improving,
     steps_until_judged,
 )
-from worker.training.records import EndReason
+from worker.training.records import EndReason, EvalRecord
 
 # Lightning's lr_find gives up at 4 times the best loss, torch-lr-finder at 5.
 DIVERGED_FACTOR = 4.0
+# So many evaluations in a row must be that bad (ours).
+_RELAPSED_CHECKS = 3
 _LOSS_WINDOW = 10
-# Held-out loss this far above its best, relative to it, while training loss goes on falling (ours).
+# Held-out loss this far above its best, relative to it and to all that had been learned until
+# then, while training loss goes on falling (ours).
 OVERFITTED_RISE = 0.1
 
 
 def find_diverged(history: History) -> Finding | None:
-    """Training ended in non-finite values, or its loss is far above where it began."""
-    start = median(history.loss_S[:_LOSS_WINDOW].tolist())
-    recent = median(history.loss_S[-_LOSS_WINDOW:].tolist())
-    ended_nonfinite = history.end is EndReason.NONFINITE
-    has_risen = (
-        start is not None and recent is not None and recent > DIVERGED_FACTOR * max(start, 1e-12)
-    )
-    if not (ended_nonfinite or has_risen):
-        return None
+    """A value that is not finite, or a loss far above where it began or where it had been.
+
+    Critical if training ended or goes on without a finite value, or if the loss has risen; values
+    that were refused and got over are a warning.
+    """
+    scale = history.task.unit_scale
+    start = median((history.loss_S[:_LOSS_WINDOW] * scale).tolist())
+    recent = median((history.loss_S[-_LOSS_WINDOW:] * scale).tolist())
+    limit = DIVERGED_FACTOR * max(start or 0.0, small_loss(history))
+    is_lost = history.end is EndReason.NONFINITE or (len(history.loss_S) > 0 and recent is None)
+    has_risen = start is not None and recent is not None and recent > limit
+    best = None if is_lost or has_risen else _best_before_relapse(history)
     nonfinite = count_nonfinite(history)
-    step = _first_bad_step(history, start or 0.0)
-    explanation = (
-        f"Loss or gradient is not finite from step {step} on, so updates had to be refused."
-        if ended_nonfinite
-        else f"The loss is {recent:.2e}, over {DIVERGED_FACTOR:.0f} times its start {start:.2e}."
-    )
+    if not (nonfinite or is_lost or has_risen or best):
+        return None
+    step = best.step if best else _first_bad_step(history, limit)
     return make_finding(
         FindingCode.DIVERGED,
         history,
         first_step=step,
-        evidence={"nonfinite_count": nonfinite, "loss_start": start, "loss_recent": recent},
-        threshold={"nonfinite_count": 1, "loss_over_start": DIVERGED_FACTOR},
-        explanation=explanation,
-        critical=True,
+        evidence={
+            "nonfinite_count": nonfinite,
+            "loss_start": start,
+            "loss_recent": recent,
+            "loss_best": best.val_loss * scale if best else None,
+        },
+        threshold={
+            "nonfinite_count": 1,
+            "loss_over_start": DIVERGED_FACTOR,
+            "loss_over_best": DIVERGED_FACTOR,
+        },
+        explanation=_explain_diverged(history, step, best, start if has_risen else None),
+        critical=is_lost or has_risen or best is not None,
     )
+
+
+def _explain_diverged(
+    history: History, step: int, best: EvalRecord | None, start: float | None
+) -> str:
+    scale = history.task.unit_scale
+    if best:
+        return (
+            f"Held-out loss was {best.val_loss * scale:.4g} at step {step}; the last "
+            f"{_RELAPSED_CHECKS} evaluations are over {DIVERGED_FACTOR:.0f} times that, and so is "
+            "the training loss."
+        )
+    if start is not None and history.end is not EndReason.NONFINITE:
+        recent = median((history.loss_S[-_LOSS_WINDOW:] * scale).tolist())
+        return f"The loss is {recent:.2e}, over {DIVERGED_FACTOR:.0f} times its start {start:.2e}."
+    return (
+        f"Loss or gradient was not finite {count_nonfinite(history)} times, first at step {step}, "
+        "so updates had to be refused."
+    )
+
+
+def _best_before_relapse(history: History) -> EvalRecord | None:
+    """The best evaluation, if the last ones and the training loss are far above it; else None.
+
+    Training loss must have risen too: where it has not, the network learns by heart instead.
+    """
+    losses_E = val_losses(history)
+    if len(losses_E) <= _RELAPSED_CHECKS:
+        return None
+    best = int(np.argmin(losses_E))
+    floor = small_loss(history)
+    if not (losses_E[-_RELAPSED_CHECKS:] > DIVERGED_FACTOR * max(losses_E[best], floor)).all():
+        return None
+    scale = history.task.unit_scale
+    before = _loss_around(history.loss_S, history.evals[best].step) * scale
+    now = _loss_around(history.loss_S, len(history.loss_S)) * scale
+    return history.evals[best] if now > DIVERGED_FACTOR * max(before, floor) else None
 
 
 def find_stagnated(history: History) -> Finding | None:
@@ -92,14 +142,15 @@ def find_overfitting(history: History) -> Finding | None:
     if len(losses_E) <= WINDOW or not np.isfinite(losses_E).all():
         return None
     best = int(np.argmin(losses_E))
-    rise = (np.median(losses_E[-2:]) - losses_E[best]) / max(losses_E[best], 1e-12)
+    # A rise is nothing beside a large loss, and nothing beside a long way that was learned.
+    scale = max(losses_E[best], losses_E[0] - losses_E[best], 1e-12)
+    rise = (np.median(losses_E[-2:]) - losses_E[best]) / scale
     best_step = history.evals[best].step
     trained_on = (
         _loss_around(history.loss_S, best_step),
         _loss_around(history.loss_S, len(history.loss_S)),
     )
-    is_small = losses_E[best] < 0.01 * history.task.baseline
-    if rise <= OVERFITTED_RISE or is_small or not trained_on[1] < trained_on[0]:
+    if rise <= OVERFITTED_RISE or not trained_on[1] < trained_on[0]:
         return None
     return make_finding(
         FindingCode.OVERFITTING,
@@ -108,8 +159,8 @@ def find_overfitting(history: History) -> Finding | None:
         evidence={"loss_best": float(losses_E[best]), "rise": float(rise)},
         threshold={"rise": OVERFITTED_RISE},
         explanation=(
-            f"Held-out loss was best at step {best_step} ({losses_E[best]:.4g}) and has risen by "
-            f"{100 * rise:.0f} % since, while training loss fell."
+            f"Held-out loss was best at step {best_step} ({losses_E[best]:.4g}) and has risen to "
+            f"{np.median(losses_E[-2:]):.4g} since, while training loss fell."
         ),
         critical=not has_learned(history)
         and steps_until_judged(history) == 0
@@ -122,8 +173,8 @@ def _loss_around(loss_S: Floats, step: int) -> float:
     return float("nan") if near is None else near
 
 
-def _first_bad_step(history: History, start: float) -> int:
+def _first_bad_step(history: History, limit: float) -> int:
     is_bad_S = ~np.isfinite(history.loss_S) | ~np.isfinite(history.grad_norm_S)
-    is_bad_S |= history.loss_S > DIVERGED_FACTOR * max(start, 1e-12)
+    is_bad_S |= history.loss_S * history.task.unit_scale > limit
     bad = np.flatnonzero(is_bad_S)
     return int(bad[0]) + 1 if len(bad) else 1

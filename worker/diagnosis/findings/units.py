@@ -29,6 +29,8 @@ def find_saturated(history: History) -> Finding | None:
         evidence={"saturation": share},
         threshold={"saturation": SATURATED_SHARE},
         explanation=f"{100 * share:.0f} % of activations are at the flat ends of their function.",
+        # A gate at its end may do its work: a chrono start puts most of them there.
+        critical=has_failed(history) and history.spec.cell.kind == "rnn",
     )
 
 

@@ -6,30 +6,47 @@ from typing import Final
 from contract.spec import JobSpec
 from worker.diagnosis.prescriptions.change import Change, JsonObject, revised
 
+# With these each change was measured to learn; tanh networks fail to recall at 0.01.
 _LR_WITH_GATES: Final = 0.005
+_LR_WITHOUT_GATES: Final = 0.001
 _UNIT_CLIPPING: Final[JsonObject] = {"kind": "norm", "max_norm": 1.0}
+_ORTHOGONAL: Final[JsonObject] = {"kind": "orthogonal", "gain": 1.0}
 
 
-def _clipping(spec: JobSpec) -> JsonObject:
-    """The spec's own clipping, or the usual one if it has none."""
-    return spec.remedy.clipping.model_dump() if spec.remedy.clipping else _UNIT_CLIPPING
-
-
-def _use_cell(spec: JobSpec, kind: str, init: JsonObject | None) -> JobSpec:
+def _use_gates(spec: JobSpec, kind: str, init: JsonObject | None, steps: int) -> JobSpec:
     """The same sizes with another cell, clipped, at the lr with which it was measured to learn."""
     return revised(
         spec,
         cell={"kind": kind},
-        remedy={"activation": None, "init": init, "clipping": _clipping(spec)},
-        training={"optimizer": {"kind": "adam", "lr": _LR_WITH_GATES}},
+        remedy={"activation": None, "init": init, "clipping": _UNIT_CLIPPING},
+        training={
+            "optimizer": {"kind": "adam", "lr": _LR_WITH_GATES},
+            "max_steps": max(steps, spec.training.max_steps),
+        },
     )
 
 
-def chrono(kind: str, max_lag: int) -> Change:
+def _use_rnn(spec: JobSpec, remedy: JsonObject, steps: int) -> JobSpec:
+    """A network without gates, clipped; at its own lr only where that is known to be low enough."""
+    optimizer = spec.training.optimizer
+    is_known_to_learn = optimizer.kind == "adam" and optimizer.lr <= _LR_WITHOUT_GATES
+    kept = optimizer.model_dump(mode="json")
+    return revised(
+        spec,
+        cell={"kind": "rnn"},
+        remedy={"clipping": _UNIT_CLIPPING, **remedy},
+        training={
+            "optimizer": kept if is_known_to_learn else {"kind": "adam", "lr": _LR_WITHOUT_GATES},
+            "max_steps": max(steps, spec.training.max_steps),
+        },
+    )
+
+
+def chrono(kind: str, max_lag: int, steps: int = 0) -> Change:
     """An LSTM or GRU whose gates start with memories as long as the sequence."""
 
     def apply(spec: JobSpec) -> JobSpec:
-        return _use_cell(spec, kind, {"kind": "chrono", "max_lag": max(3, max_lag)})
+        return _use_gates(spec, kind, {"kind": "chrono", "max_lag": max(3, max_lag)}, steps)
 
     return Change(
         f"Use {_with_article(kind)} with chrono initialisation",
@@ -40,58 +57,75 @@ def chrono(kind: str, max_lag: int) -> Change:
     )
 
 
-def gru() -> Change:
+def gru(steps: int = 0) -> Change:
     """A GRU at the lr with which it learns to add."""
     return Change(
         "Use a GRU",
-        lambda spec: _use_cell(spec, "gru", None),
+        lambda spec: _use_gates(spec, "gru", None, steps),
         "its update gate carries the state along; it learns the adding problem of 100 steps in "
         "about 600 steps",
         "Cho et al. 2014; Bai, Kolter & Koltun 2018",
     )
 
 
-def lstm_forget_bias() -> Change:
+def lstm_forget_bias(steps: int = 0) -> Change:
     """An LSTM that remembers from the start."""
     return Change(
         "Use an LSTM with forget bias 1",
-        lambda spec: _use_cell(spec, "lstm", {"kind": "forget_bias", "value": 1.0}),
+        lambda spec: _use_gates(spec, "lstm", {"kind": "forget_bias", "value": 1.0}, steps),
         "its cell state adds instead of multiplying, and the bias keeps the forget gate open at "
         "the start",
         "Hochreiter & Schmidhuber 1997; Jozefowicz et al. 2015",
     )
 
 
+def orthogonal_tanh(spec: JobSpec, steps: int = 0) -> Change:
+    """A tanh network whose W_hh keeps every length at the start."""
+    activation = spec.remedy.activation
+    tanh = activation.model_dump() if activation and activation.kind == "tanh" else None
+    return Change(
+        _orthogonal_title(spec),
+        lambda spec: _use_rnn(spec, {"activation": tanh, "init": _ORTHOGONAL}, steps),
+        "an orthogonal W_hh neither shrinks nor grows what passes through it",
+        "Henaff, Szlam & LeCun 2016; Saxe et al. 2014",
+    )
+
+
+def _orthogonal_title(spec: JobSpec) -> str:
+    """What an orthogonal tanh network changes of this spec."""
+    activation, init = spec.remedy.activation, spec.remedy.init
+    if spec.cell.kind != "rnn" or (activation is not None and activation.kind != "tanh"):
+        return "Use a tanh network, start W_hh orthogonal, clip at 1"
+    if init is not None and init.model_dump() == _ORTHOGONAL:
+        return f"Keep the orthogonal start, use Adam at lr {_LR_WITHOUT_GATES}, clip at 1"
+    return "Start W_hh orthogonal, clip at 1"
+
+
+def identity_relu(steps: int = 0) -> Change:
+    """A ReLU network that starts by keeping its state."""
+    remedy: JsonObject = {
+        "activation": {"kind": "relu"},
+        "init": {"kind": "identity", "scale": 1.0},
+    }
+    return Change(
+        "Use ReLU and start W_hh as the identity (IRNN), clip at 1",
+        lambda spec: _use_rnn(spec, remedy, steps),
+        "an active ReLU has derivative 1 and the identity keeps the state, so the gradient "
+        "neither shrinks nor grows at the start",
+        "Le, Jaitly & Hinton 2015",
+    )
+
+
 ORTHOGONAL: Final = Change(
     "Start W_hh orthogonal, clip at 1",
-    lambda spec: revised(
-        spec,
-        cell={"kind": "rnn"},
-        remedy={"init": {"kind": "orthogonal", "gain": 1.0}, "clipping": _clipping(spec)},
-    ),
-    "an orthogonal W_hh neither shrinks nor grows what passes through it",
+    lambda spec: revised(spec, remedy={"init": _ORTHOGONAL, "clipping": _UNIT_CLIPPING}),
+    "an orthogonal W_hh, of gain 1, neither shrinks nor grows what passes through it",
     "Henaff, Szlam & LeCun 2016; Saxe et al. 2014",
-)
-
-IDENTITY_RELU: Final = Change(
-    "Use ReLU and start W_hh as the identity (IRNN), clip at 1",
-    lambda spec: revised(
-        spec,
-        cell={"kind": "rnn"},
-        remedy={
-            "activation": {"kind": "relu"},
-            "init": {"kind": "identity", "scale": 1.0},
-            "clipping": _clipping(spec),
-        },
-    ),
-    "an active ReLU has derivative 1 and the identity keeps the state, so the gradient neither "
-    "shrinks nor grows at the start",
-    "Le, Jaitly & Hinton 2015",
 )
 
 CLIP: Final = Change(
     "Clip the gradient's norm at 1",
-    lambda spec: revised(spec, remedy={"clipping": _UNIT_CLIPPING}),
+    lambda spec: spec if _is_clipped(spec) else revised(spec, remedy={"clipping": _UNIT_CLIPPING}),
     "a bounded gradient cannot throw the weights away: training stays finite; it makes no memory",
     "Pascanu, Mikolov & Bengio 2013",
 )
@@ -109,13 +143,17 @@ WARM_UP: Final = Change(
     "Warm up, then follow a cosine",
     lambda spec: revised(
         spec,
-        remedy={
-            "lr_control": {"kind": "cosine", "warmup_steps": spec.training.max_steps // 10},
-            "clipping": _clipping(spec),
-        },
+        remedy={"lr_control": {"kind": "cosine", "warmup_steps": spec.training.max_steps // 10}},
     ),
     "small first steps let the optimizer find its scale, small last ones let it settle",
     "Loshchilov & Hutter 2017; Godbole et al., Deep Learning Tuning Playbook 2023",
+)
+
+ADAM: Final = Change(
+    "Use Adam at lr 0.001",
+    lambda spec: revised(spec, training={"optimizer": {"kind": "adam", "lr": _LR_WITHOUT_GATES}}),
+    "Adam divides each gradient by its usual size, so small gradients move the weights too",
+    "Kingma & Ba 2015",
 )
 
 WEIGHT_DECAY: Final = Change(
@@ -146,7 +184,7 @@ LONGER: Final = Change(
     lambda spec: revised(
         spec, training={"max_steps": min(10_000_000, 4 * spec.training.max_steps)}
     ),
-    "the held-out loss was still falling when the budget was used up",
+    "a loss that still falls, or has hardly begun to, needs more steps",
     "Godbole et al., Deep Learning Tuning Playbook 2023",
 )
 
@@ -168,6 +206,16 @@ def scale_lr(factor: float) -> Change:
     )
 
 
+def stop_at(step: int) -> Change:
+    """No more steps than were good for the held-out loss."""
+    return Change(
+        f"Stop at step {step}",
+        lambda spec: revised(spec, training={"max_steps": step}),
+        "the held-out loss was best there",
+        "Prechelt 1998",
+    )
+
+
 def loosen_clipping(max_norm: float) -> Change:
     """Clipping at about the run's own median gradient norm."""
     limit = float(f"{min(max(max_norm, 1e-6), 1e12):.2g}")
@@ -177,6 +225,11 @@ def loosen_clipping(max_norm: float) -> Change:
         "half of the updates then pass uncut",
         "Seetharaman et al. 2020 (AutoClip)",
     )
+
+
+def _is_clipped(spec: JobSpec) -> bool:
+    clipping = spec.remedy.clipping
+    return clipping is not None and clipping.kind == "norm" and clipping.max_norm <= 1
 
 
 def _with_article(kind: str) -> str:

@@ -19,15 +19,17 @@ def prescribe(
     """What to change, most promising first; nothing where nothing has to be changed.
 
     The critical findings are answered, the gravest first. A run that ended while it was still
-    learning is to go on; of the warnings only overfitting is answered, for it costs a healthy run.
+    learning is to go on, or else its warnings are to be answered. Of a healthy run's warnings only
+    overfitting is, for that costs it something.
     """
+    is_unfinished = verdict is Verdict.INCONCLUSIVE and history.end is not None
     wanted: list[tuple[Change, Finding | None]] = [
         (change, finding)
         for finding in findings
-        if _is_answered(finding)
+        if is_unfinished or _is_answered(finding)
         for change in CHANGES_FOR[finding.code](history)
     ]
-    if verdict is Verdict.INCONCLUSIVE and history.end is not None:
+    if is_unfinished:
         wanted.insert(0, (LONGER, None))
     return _ranked(history.spec, wanted)
 

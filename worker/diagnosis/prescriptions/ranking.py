@@ -1,5 +1,7 @@
 """Which changes answer which finding, most promising first for this task and cell."""
 
+import math
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -8,56 +10,77 @@ from worker.diagnosis.history import History
 from worker.diagnosis.measures import median
 from worker.diagnosis.prescriptions.change import Change
 from worker.diagnosis.prescriptions.changes import (
+    ADAM,
     CLIP,
-    IDENTITY_RELU,
     LEAKY_RELU,
+    LONGER,
     ORTHOGONAL,
     SMALLER,
     WARM_UP,
     WEIGHT_DECAY,
     chrono,
     gru,
+    identity_relu,
     loosen_clipping,
     lstm_forget_bias,
+    orthogonal_tanh,
     scale_lr,
+    stop_at,
 )
 
 # Up to these lengths a tanh network with an orthogonal start was measured to learn the task.
 _ORTHOGONAL_UP_TO: Final = {"delayed_recall": 100, "subject_recall": 100, "temporal_order": 50}
+# "Somewhere around 1e-3" (cs231n, neural-networks-3); lr is raised by four powers of ten at most.
+_USUAL_UPDATE_RATIO: Final = 1e-3
+_RAISED_AT_MOST: Final = 4
 
 
 def memory_changes(history: History) -> list[Change]:
     """What gives a network memory, best first for this kind of task.
 
     Which start or cell helps depends on the task (Henaff et al. 2016): an orthogonal start learns
-    to recall but not to add over 100 steps, a GRU the other way round.
+    to recall but not to add over 100 steps, a GRU the other way round. A budget smaller than the
+    one a change was measured with is raised to it.
     """
     task, dataset = history.task, history.spec.dataset.kind
     if dataset == "adding":
-        return [gru(), lstm_forget_bias(), IDENTITY_RELU]
+        return [gru(steps=1_200), lstm_forget_bias(steps=3_000), identity_relu(steps=10_000)]
     if dataset == "upload":
-        return [lstm_forget_bias(), gru(), ORTHOGONAL]
-    gated = [chrono("lstm", task.seq_len), chrono("gru", task.seq_len)]
+        return [lstm_forget_bias(), gru(), orthogonal_tanh(history.spec)]
+    gated = [chrono(kind, task.seq_len, steps=800) for kind in ("lstm", "gru")]
+    orthogonal = orthogonal_tanh(history.spec, steps=500)
     if task.seq_len <= _ORTHOGONAL_UP_TO[dataset]:
-        return [ORTHOGONAL, *gated, IDENTITY_RELU]
-    return [*gated, ORTHOGONAL, IDENTITY_RELU]
+        return [orthogonal, *gated, identity_relu()]
+    return [*gated, orthogonal, identity_relu()]
 
 
 def _against_explosion(history: History) -> list[Change]:
     """Bound the gradient first; if it is bounded already, take away what makes it grow."""
     if history.spec.remedy.clipping is None:
         return [CLIP, ORTHOGONAL, scale_lr(0.1), lstm_forget_bias()]
-    return [ORTHOGONAL, *memory_changes(history), scale_lr(0.1)]
+    return [CLIP, ORTHOGONAL, *memory_changes(history), scale_lr(0.1)]
 
 
 def _against_dead_units(history: History) -> list[Change]:
     has_activation = history.spec.cell.kind == "rnn"
-    return [*([LEAKY_RELU] if has_activation else []), scale_lr(0.1), ORTHOGONAL]
+    leaky = [LEAKY_RELU] if has_activation else []
+    return [*leaky, scale_lr(0.1), orthogonal_tanh(history.spec)]
 
 
 def _against_clipping(history: History) -> list[Change]:
     usual = median(history.grad_norm_S.tolist())
-    return [*([loosen_clipping(usual)] if usual else []), scale_lr(10), scale_lr(0.1)]
+    return [*([loosen_clipping(usual)] if usual else []), ADAM, ORTHOGONAL]
+
+
+def _against_low_lr(history: History) -> list[Change]:
+    ratio = median(history.update_ratio_S.tolist()) or 0.0
+    missing = math.log10(_USUAL_UPDATE_RATIO / max(ratio, sys.float_info.min))
+    return [scale_lr(10.0 ** min(max(round(missing), 1), _RAISED_AT_MOST)), ADAM, LONGER]
+
+
+def _against_overfitting(history: History) -> list[Change]:
+    best = min(history.evals, key=lambda record: record.val_loss)
+    return [WEIGHT_DECAY, SMALLER, stop_at(best.step)]
 
 
 CHANGES_FOR: Final[dict[FindingCode, Callable[[History], list[Change]]]] = {
@@ -66,9 +89,9 @@ CHANGES_FOR: Final[dict[FindingCode, Callable[[History], list[Change]]]] = {
     FindingCode.VANISHING_GRADIENT: memory_changes,
     FindingCode.SATURATED: lambda _: [ORTHOGONAL, CLIP, scale_lr(0.1)],
     FindingCode.DEAD_UNITS: _against_dead_units,
-    FindingCode.STAGNATED: lambda history: [*memory_changes(history), scale_lr(3)],
+    FindingCode.STAGNATED: lambda history: [*memory_changes(history), scale_lr(3), LONGER],
     FindingCode.OVER_CLIPPED: _against_clipping,
-    FindingCode.LR_TOO_HIGH: lambda _: [scale_lr(0.1), WARM_UP],
-    FindingCode.LR_TOO_LOW: lambda _: [scale_lr(10), scale_lr(100)],
-    FindingCode.OVERFITTING: lambda _: [WEIGHT_DECAY, SMALLER],
+    FindingCode.LR_TOO_HIGH: lambda _: [scale_lr(0.1), WARM_UP, CLIP],
+    FindingCode.LR_TOO_LOW: _against_low_lr,
+    FindingCode.OVERFITTING: _against_overfitting,
 }
