@@ -5,8 +5,6 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,14 +13,14 @@ import torch
 
 from contract.artifacts import DATASET_FILE, Artifacts
 from contract.errors import LeaseLostError
-from contract.job import JobError, JobErrorCode, JobStatus
 from contract.log import set_up_logging
 from contract.settings import Settings
 from contract.spec import JobSpec
-from contract.store import Claim, Ending, Lease, Store
+from contract.store import Claim, Store
 from contract.tabular import read_table
 from worker.datasets.registry import open_dataset
 from worker.datasets.task import Dataset, DatasetInvalidError
+from worker.failures import failures_written
 from worker.model_files import store_model
 from worker.reporter import Reporter
 from worker.training.loop import Trainer
@@ -49,7 +47,7 @@ def run(lifeline: Connection, claim: Claim, device: str, settings: Settings) -> 
     torch.set_num_threads(settings.threads)
     store = Store(settings.resolved_database_url())
     try:
-        with _failures_written(store, claim.lease):
+        with failures_written(store, claim.lease):
             _train(store, claim, device, settings)
     except LeaseLostError:
         log.warning("lease lost; training stopped", extra={"job_id": claim.lease.job_id})
@@ -86,29 +84,3 @@ def _open(spec: JobSpec, artifacts: Artifacts) -> Dataset:
                 raise DatasetInvalidError("the dataset's file is no longer stored") from None
 
     return open_dataset(spec.dataset, spec.training.seed, read_stored)
-
-
-@contextmanager
-def _failures_written(store: Store, lease: Lease) -> Iterator[None]:
-    """End the job as failed, typed, when training cannot go on; the log has the details."""
-    try:
-        yield
-    except LeaseLostError:
-        raise
-    except DatasetInvalidError as error:
-        _fail(store, lease, JobErrorCode.DATASET_INVALID, str(error), "/dataset")
-    except torch.OutOfMemoryError:
-        reason = "the device's memory was not enough: lower batch_size, hidden_size or seq_len"
-        _fail(store, lease, JobErrorCode.OUT_OF_MEMORY_DEVICE, reason, "/training/batch_size")
-    except MemoryError:
-        reason = "the machine's memory was not enough: lower batch_size, hidden_size or seq_len"
-        _fail(store, lease, JobErrorCode.OUT_OF_MEMORY_HOST, reason, "/training/batch_size")
-    except Exception:  # the boundary of the process: nothing may leave a job without an end
-        log.exception("training failed", extra={"job_id": lease.job_id})
-        reason = "the service failed while training; its log names this job"
-        _fail(store, lease, JobErrorCode.INTERNAL, reason, None)
-
-
-def _fail(store: Store, lease: Lease, code: JobErrorCode, message: str, param: str | None) -> None:
-    error = JobError(code=code, message=message, param=param)
-    store.leases.finish(lease, Ending(JobStatus.FAILED, error=error))

@@ -12,10 +12,16 @@ from tests.e2e.stack import Stack, free_port, launch, running, serve
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded stack's data folder."""
+    return tmp_path_factory.mktemp("serve")
+
+
+@pytest.fixture(scope="module")
+def embedded(data_dir: Path) -> Iterator[Stack]:
     """`unroll serve`: SQLite and the bundled broker."""
     port = free_port()
-    process = serve(tmp_path_factory.mktemp("serve"), port)
+    process = serve(data_dir, port)
     with running(Stack([process], port)) as stack:
         yield stack
 

@@ -2,6 +2,8 @@ import signal
 import socket
 from pathlib import Path
 
+import psutil
+
 from tests.e2e.stack import FAST, Stack, free_port, running, serve
 
 SHORT = {
@@ -93,6 +95,38 @@ def test_killed_training_process_is_replaced(embedded: Stack) -> None:
 
     assert (job["status"], job["attempt"]) == ("succeeded", 2)
     assert embedded.get(job_id, "curves")["total_points"] == 1500
+
+
+def test_dataset_whose_file_is_gone_is_a_typed_failure(embedded: Stack, data_dir: Path) -> None:
+    """A job whose data cannot be read any more fails as `dataset_invalid`, at once."""
+    dataset = embedded.http.post("/v1/datasets", files={"file": b"x\n" + b"1\n2\n3\n" * 20}).json()
+    (data_dir / "artifacts" / "datasets" / dataset["id"] / "data.parquet").unlink()
+    task = {"kind": "forecast", "target": "x", "inputs": ["x"], "seq_len": 5}
+    spec = SHORT | {"dataset": {"kind": "upload", "dataset_id": dataset["id"], "task": task}}
+
+    job = embedded.finished(embedded.submit(**spec)["id"])
+
+    assert (job["status"], job["attempt"]) == ("failed", 1)
+    assert job["error"]["code"] == "dataset_invalid"
+    assert job["error"]["param"] == "/dataset"
+
+
+def test_worker_that_was_frozen_can_write_nothing(roles: Stack) -> None:
+    """A worker that is stopped past its lease and comes back lets go of the job it has lost."""
+    spec = SHORT | {"training": {"max_steps": 4000, "batch_size": 16}}
+    job_id = roles.submit(**spec)["id"]
+    roles.started(job_id)
+    frozen = [*roles.training_processes(), psutil.Process(roles.processes[-1].pid)]
+    for process in frozen:
+        process.suspend()
+    roles.wait_until(lambda: roles.job(job_id)["status"] == "queued", 15)
+
+    for process in reversed(frozen):
+        process.resume()
+
+    job = roles.finished(job_id)
+    assert (job["status"], job["attempt"]) == ("succeeded", 2)
+    assert roles.get(job_id, "curves")["total_points"] == 4000
 
 
 def test_time_limit_is_a_typed_failure(embedded: Stack) -> None:
