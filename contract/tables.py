@@ -69,6 +69,16 @@ job_tags = Table(
     Column("job_id", String(40), primary_key=True),
 )
 
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),  # of the spec that it was sent with
+    Column("job_id", String(40)),
+    Column("answer", JSON),  # the job as it was answered
+    Column("created_at", Double, nullable=False),
+)
+
 curve_chunks = Table(
     "curve_chunks",
     metadata,

@@ -27,10 +27,11 @@ TAGS: Final = [
 
 _TEXT: Final = {"type": "string"}
 _HEADERS: Final = {
-    ("create_job", "201"): ["Location", "ETag"],
+    ("create_job", "201"): ["Location", "ETag", "Idempotency-Replayed"],
     ("fork_job", "201"): ["Location", "ETag"],
     ("create_dataset", "201"): ["Location"],
     ("get_job", "200"): ["ETag", "Retry-After"],
+    ("get_job", "304"): ["ETag", "Retry-After"],
     ("cancel_job", "202"): ["Retry-After"],
 }
 

@@ -11,6 +11,7 @@ from contract.errors import ConflictError, FieldError, InvalidError, LimitError,
 from contract.job import MOVES, Job, JobErrorCode, JobStatus
 from contract.spec import JobSpec, Upload
 from contract.store.engine import reading, writing
+from contract.store.idempotency import claim_key, keep_answer
 from contract.store.rows import job_from_row
 from contract.tables import datasets, job_tags, jobs, now, workers
 
@@ -43,14 +44,25 @@ class JobStore:
             InvalidError: the spec names a dataset that is not there.
             LimitError: `max_queued` jobs are waiting already.
         """
-        job_id = f"job_{str(ULID()).lower()}"
         with writing(self._engine) as connection:
-            _check_queue(connection, max_queued)
-            _check_dataset(connection, spec)
-            connection.execute(insert(jobs).values(_new_row(job_id, spec, parent_id)))
-            for tag in set(spec.tags):
-                connection.execute(insert(job_tags).values(tag=tag, job_id=job_id))
-            return job_from_row(_row(connection, job_id))
+            return _create(connection, spec, parent_id, max_queued)
+
+    def create_once(self, key: str, spec: JobSpec, *, max_queued: int) -> tuple[Job, bool]:
+        """As `create`, but at most once for a key; returns the job, and whether it is a replay.
+
+        Key and job are stored in one transaction. A key is kept for a day.
+
+        Raises:
+            InvalidError: as `create`, or the key was used with another spec.
+            LimitError: as `create`.
+        """
+        with writing(self._engine) as connection:
+            known = claim_key(connection, key, spec)
+            if known is not None:
+                return known, True
+            job = _create(connection, spec, None, max_queued)
+            keep_answer(connection, key, job)
+            return job, False
 
     def read(self, job_id: str) -> Job:
         """One job, with what it waits for; NotFoundError if there is none."""
@@ -112,6 +124,16 @@ class JobStore:
                 change = sql_update(jobs).where(jobs.c.id == row.id)
                 connection.execute(change.values(after_loss(row, max_attempts)))
         return [row.id for row in found]
+
+
+def _create(connection: Connection, spec: JobSpec, parent_id: str | None, max_queued: int) -> Job:
+    _check_queue(connection, max_queued)
+    _check_dataset(connection, spec)
+    job_id = f"job_{str(ULID()).lower()}"
+    connection.execute(insert(jobs).values(_new_row(job_id, spec, parent_id)))
+    for tag in set(spec.tags):
+        connection.execute(insert(job_tags).values(tag=tag, job_id=job_id))
+    return job_from_row(_row(connection, job_id))
 
 
 def after_loss(row: Row[Any], max_attempts: int) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Request, Response, status
+from fastapi import APIRouter, Body, Header, Query, Request, Response, status
 
 from contract.diagnosis import Verdict
 from contract.job import Job, JobStatus
@@ -11,7 +11,7 @@ from contract.store import JobFilter
 from service.deps import DoorbellDep, SettingsDep, StoreDep
 from service.etag import conditional_answer, etag_of
 from service.examples import JOB_EXAMPLES
-from service.intake import accept_job
+from service.intake import accept_job, accept_job_once
 from service.pagination import Page, make_cursor, read_cursor
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -21,20 +21,31 @@ RETRY_AFTER_S = 1
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create_job(
+def create_job(  # noqa: PLR0913, PLR0917 - FastAPI hands in what is needed
     spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)],
     store: StoreDep,
     doorbell: DoorbellDep,
     settings: SettingsDep,
     response: Response,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Job:
     """Submit a training job.
 
     The job is stored before this answers: once it is answered 201 it will be run, even if the
     broker or every worker is down at the moment. Poll `GET /v1/jobs/{job_id}`, whose address is
     in the `Location` header, until `status` is final.
+
+    Send an `Idempotency-Key` to be able to repeat the request: with the same key and spec the
+    first answer is given again, with `Idempotency-Replayed: true`, and no second job is made. A
+    key is kept for a day; with another spec it is a 422.
     """
-    job = accept_job(spec, store, doorbell, settings)
+    if idempotency_key is None:
+        job = accept_job(spec, store, doorbell, settings)
+    else:
+        key = idempotency_key.strip('"')
+        job, is_replay = accept_job_once(key, spec, store, doorbell, settings)
+        if is_replay:
+            response.headers["Idempotency-Replayed"] = "true"
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     response.headers["ETag"] = etag_of(job.model_dump_json().encode())
     return job
@@ -64,7 +75,11 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - one argument a filter
     )
 
 
-@router.get("/{job_id}", response_model=Job)
+@router.get(
+    "/{job_id}",
+    response_model=Job,
+    responses={304: {"description": "Unchanged since the ETag that was sent"}},
+)
 def get_job(job_id: str, store: StoreDep, request: Request) -> Response:
     """Read a job.
 

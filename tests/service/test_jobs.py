@@ -127,3 +127,27 @@ def test_final_job_cannot_be_cancelled(client: TestClient, worker: StandInWorker
     body = problem(client.post(f"/v1/jobs/{job_id}/cancel"), 409)
 
     assert "succeeded" in body["detail"]
+
+
+def test_repeated_request_is_answered_as_the_first_was(client: TestClient) -> None:
+    """With one Idempotency-Key the same body is one job, and the answer says it is a replay."""
+    answers = [
+        client.post("/v1/jobs", json=SPEC, headers={"Idempotency-Key": key})
+        for key in ("abc", "abc", '"abc"')
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert len({answer.text for answer in answers}) == 1
+    assert "idempotency-replayed" not in answers[0].headers
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    assert len(client.get("/v1/jobs").json()["data"]) == 1
+
+
+def test_key_of_another_request_is_refused(client: TestClient) -> None:
+    """One Idempotency-Key with two bodies is a 422 at the header."""
+    headers = {"Idempotency-Key": "abc"}
+    client.post("/v1/jobs", json=SPEC, headers=headers)
+
+    answer = client.post("/v1/jobs", json=SPEC | {"name": "other"}, headers=headers)
+
+    assert pointers(problem(answer, 422)) == ["Idempotency-Key"]

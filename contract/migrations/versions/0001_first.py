@@ -49,6 +49,14 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(40), primary_key=True),
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("key", sa.String(255), primary_key=True),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("job_id", sa.String(40)),
+        sa.Column("answer", sa.JSON),
+        sa.Column("created_at", sa.Double, nullable=False),
+    )
+    op.create_table(
         "curve_chunks",
         sa.Column("job_id", sa.String(40), primary_key=True),
         sa.Column("first_step", sa.BigInteger, primary_key=True),
@@ -103,6 +111,7 @@ def downgrade() -> None:
         "flows",
         "evaluations",
         "curve_chunks",
+        "idempotency_keys",
         "job_tags",
         "jobs",
     ):
