@@ -2,7 +2,7 @@
 FROM python:3.11-slim AS wheel
 WORKDIR /source
 RUN pip install --no-cache-dir "build>=1.2"
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY contract contract
 COPY service service
 COPY worker worker

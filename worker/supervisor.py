@@ -69,7 +69,7 @@ class Supervisor:
         try:
             self._watch(claim, process)
         except LeaseLostError:
-            log.warning("lease lost; letting go", extra={"job_id": claim.lease.job_id})
+            log.info("no longer ours: ended, or lost", extra={"job_id": claim.lease.job_id})
         finally:
             process.end(self._settings.cancel_grace_s)
             process.close()

@@ -34,6 +34,58 @@ def test_long_running_services_have_health_checks(services: dict[str, dict[str, 
     assert {name for name in lasting if "healthcheck" in services[name]} == lasting
 
 
+def test_worker_check_does_not_find_itself(services: dict[str, dict[str, Any]]) -> None:
+    """The worker's health check looks for a word that its own command line does not hold."""
+    kind, command = services["worker"]["healthcheck"]["test"]
+    pattern = command.split("'")[1]
+
+    assert kind == "CMD-SHELL"
+    assert re.search(pattern, "from multiprocessing.forkserver import main")
+    assert not re.search(pattern, command)
+
+
+def test_one_shots_are_awaited_by_what_stays(services: dict[str, dict[str, Any]]) -> None:
+    """`up --wait` takes an exit for a failure unless a lasting service waits for it."""
+    for name in ("gateway", "worker"):
+        awaited = services[name]["depends_on"]
+        assert {
+            needed
+            for needed, how in awaited.items()
+            if how["condition"] == "service_completed_successfully"
+        } == {"migrate", "artifacts"}
+
+
+@pytest.mark.parametrize("name", ["gateway", "worker", "migrate"])
+def test_our_containers_hold_no_rights(services: dict[str, dict[str, Any]], name: str) -> None:
+    """No capabilities, no new privileges, and nothing writable but volumes and /tmp."""
+    service = services[name]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]  # noqa: S108 - a mount of the container's own
+
+
+def test_worker_gets_time_to_hand_its_job_back(services: dict[str, dict[str, Any]]) -> None:
+    """A stopped worker has a minute to end its training and queue the job again."""
+    assert services["worker"]["stop_grace_period"] == "60s"
+
+
+def test_every_secret_comes_from_the_environment(services: dict[str, dict[str, Any]]) -> None:
+    """Passwords and keys are variables with a default for this machine, in compose only."""
+    environments = [service.get("environment", {}) for service in services.values()]
+    secrets = [
+        value
+        for environment in environments
+        for name, value in environment.items()
+        if re.search("PASSWORD|AUTH|KEYS|DATABASE_URL|REDIS_URL", name)
+    ]
+
+    assert len(secrets) == 9
+    assert all(re.search(r"\$\{[A-Z_]+:-local-only\}", value) for value in secrets)
+    assert "local-only" not in (ROOT / "Dockerfile").read_text()
+
+
 def test_every_service_has_an_init_process(services: dict[str, dict[str, Any]]) -> None:
     """Children that outlive their parents are reaped."""
     assert all(service.get("init") is True for service in services.values())
