@@ -25,6 +25,7 @@ from service.endpoints import (
     jobs,
 )
 from service.middleware import AnswerHeaders, BodyLimitProblem
+from service.nul import refuse_nul
 from service.openapi import TAGS, describe, problem_responses
 from service.problems import install_problem_handlers
 from service.sweeper import Sweeper
@@ -67,7 +68,7 @@ def _include_endpoints(app: FastAPI, settings: Settings) -> None:
     rejections = (401, 503) if settings.api_keys else (503,)
     # Limits are set on routers, not on the app, whose limiter answers past every middleware.
     guarded = APIRouter(
-        dependencies=guards,
+        dependencies=[*guards, Depends(refuse_nul)],
         responses=problem_responses(422, *rejections),
         max_body_size=settings.max_body_bytes,
     )

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from contract.errors import FieldError, InvalidError
 
 Item = TypeVar("Item", bound=BaseModel)
+
+_ID = re.compile(r"[a-z]+_[0-9a-z]+")
 
 
 class Page(BaseModel, Generic[Item]):
@@ -42,7 +45,9 @@ def read_cursor(cursor: str | None, filters: object) -> str | None:
         last_id, digest = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (UnicodeEncodeError, binascii.Error, ValueError, TypeError):
         raise _refusal("it is not a cursor of this service") from None
-    if not isinstance(last_id, str) or digest != _digest(filters):
+    if not isinstance(last_id, str) or not _ID.fullmatch(last_id):
+        raise _refusal("it is not a cursor of this service")
+    if digest != _digest(filters):
         raise _refusal("it belongs to a list with other filters")
     return last_id
 

@@ -10,12 +10,27 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from contract.errors import FieldError, InvalidError, TooLargeError, UnauthorizedError, UnrollError
+from contract.errors import (
+    FieldError,
+    InvalidError,
+    NotFoundError,
+    TooLargeError,
+    UnauthorizedError,
+    UnrollError,
+)
+from service.security_headers import SECURITY_HEADERS
 
 log = logging.getLogger(__name__)
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "invalid"}
+_MALFORMED = ("malformed", "Malformed request")
+# Code and title of what the framework refuses by itself, the same as where we refuse it.
+_KINDS = {
+    400: _MALFORMED,
+    **{error.status: (error.code, error.title) for error in (NotFoundError, TooLargeError)},
+}
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class ProblemPlace(BaseModel):
@@ -63,7 +78,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def invalid_spec(error: ValidationError) -> InvalidError:
     """A document that is no valid spec, as an error that names each place."""
-    places = _places(error.errors(include_url=False))
+    errors = [{**place, "loc": ("body", *place["loc"])} for place in error.errors()]
+    places = _places(errors)
     return InvalidError("the patched spec is not valid", places)
 
 
@@ -80,7 +96,7 @@ def _answer_invalid_request(request: Request, error: Exception) -> ProblemRespon
         raise error
     errors = error.errors()
     if any(detail["type"] == "json_invalid" for detail in errors):
-        return _problem(request, 400, "malformed", "Malformed request", "the body is not JSON")
+        return _problem(request, 400, *_MALFORMED, "the body is not JSON")
     title, detail = InvalidError.title, "see errors for each place"
     return _problem(request, 422, InvalidError.code, title, detail, errors=_places(errors))
 
@@ -88,17 +104,30 @@ def _answer_invalid_request(request: Request, error: Exception) -> ProblemRespon
 def _answer_http_exception(request: Request, error: Exception) -> ProblemResponse:
     if not isinstance(error, HTTPException):
         raise error
-    title = HTTPStatus(error.status_code).phrase
-    code = _CODES.get(error.status_code, title.lower().replace(" ", "_"))
-    detail = str(error.detail)
-    return _problem(request, error.status_code, code, title, detail, headers=error.headers)
+    phrase = HTTPStatus(error.status_code).phrase
+    kind = _KINDS.get(error.status_code, (phrase.lower().replace(" ", "_"), phrase))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names the methods of the first route of this path only.
+        headers["Allow"] = _allowed_methods(request) or headers.get("Allow", "")
+    return _problem(request, error.status_code, *kind, str(error.detail), headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Every method that the path of this request has; empty for a path of static files."""
+    scopes = ((method, {**request.scope, "method": method}) for method in _METHODS)
+    return ", ".join(
+        method
+        for method, scope in scopes
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    )
 
 
 def _answer_defect(request: Request, error: Exception) -> ProblemResponse:
     log.error("request failed", exc_info=error, extra={"request_id": request_id(request)})
     detail = "the service failed; its log has the details under this request's id"
-    # This answer is made outside the middleware that adds the header to every other.
-    headers = {"X-Request-ID": request_id(request)}
+    # This answer is made outside the middleware that adds these headers to every other.
+    headers = {"X-Request-ID": request_id(request), **SECURITY_HEADERS}
     return _problem(request, 500, "internal", "Internal error", detail, headers=headers)
 
 
@@ -146,11 +175,9 @@ def _pointer(error: Mapping[str, Any]) -> str:
     """
     if pointer := error.get("ctx", {}).get("pointer"):
         return str(pointer)
-    source, *path = error["loc"] or ("body",)
-    if source in {"query", "path", "header"}:
-        return str(path[0]) if path else str(source)
+    source, *path = error["loc"]
     if source != "body":
-        path = [source, *path]
+        return str(path[0]) if path else str(source)
     return "".join(f"/{_escaped(part)}" for part in _without_kinds(path))
 
 

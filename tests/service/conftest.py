@@ -1,5 +1,6 @@
 """A gateway in this process."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from contract.settings import Settings
 from service.app import create_app
-from tests.service.gateway import MakeClient, StandInWorker, app_of
+from tests.service.gateway import MakeClient, StandInWorker, create
 
 
 @pytest.fixture
@@ -40,4 +41,16 @@ def client(make_client: MakeClient) -> TestClient:
 @pytest.fixture
 def worker(client: TestClient) -> StandInWorker:
     """A stand-in worker on the client's database."""
-    return StandInWorker(app_of(client).state.store)
+    return StandInWorker.of(client)
+
+
+@pytest.fixture
+def job_id(client: TestClient, worker: StandInWorker) -> str:
+    """A running job with 100 steps: loss is the step, inf at 50, nan at 51."""
+    job_id: str = create(client)["id"]
+    losses = [float(step) for step in range(1, 101)]
+    losses[49], losses[50] = math.inf, math.nan
+    lease = worker.claim()
+    worker.report(lease, losses[:60])
+    worker.report(lease, losses[60:], first=61)
+    return job_id

@@ -53,3 +53,27 @@ def test_document_asks_for_a_key_only_where_one_is_needed(
     """Swagger UI shows Authorize if keys are set, and does not confuse anyone otherwise."""
     assert "securitySchemes" in guarded.get("/openapi.json").json()["components"]
     assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
+
+
+def test_every_operation_but_the_probes_is_guarded(guarded: TestClient) -> None:
+    """Without a key each operation under /v1 is a 401, and the document says so of each."""
+    paths = guarded.get("/openapi.json").json()["paths"]
+    operations = [
+        (method, path, operation)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if path.startswith("/v1/")
+    ]
+
+    assert len(operations) >= 15
+    for method, path, operation in operations:
+        problem(guarded.request(method, path), 401)
+        assert operation["security"]
+        assert "401" in operation["responses"]
+
+
+def test_gateway_without_keys_is_open(client: TestClient) -> None:
+    """Where no key is set none is asked for, and one that is sent does no harm."""
+    answer = client.get("/v1/jobs", headers={"Authorization": "Bearer any"})
+
+    assert answer.status_code == 200

@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from contract.spec import Activation, Cell, Clipping, Dataset, Init, LrControl, Optimizer
-from tests.service.gateway import JsonObject
+from tests.service.gateway import JsonObject, create
 
 
 @pytest.fixture
@@ -51,3 +51,44 @@ def test_entry_tells_what_it_is_its_parameters_and_its_source(catalog: JsonObjec
     assert (max_lag["name"], max_lag["required"], max_lag["default"]) == ("max_lag", True, None)
     assert max_lag["json_schema"]["minimum"] == 3
     assert max_lag["description"]
+
+
+def entries(catalog: JsonObject) -> list[JsonObject]:
+    """Every entry of the catalog."""
+    lists = [catalog[name] for name in ("datasets", "cells", "optimizers")]
+    return [entry for found in (*lists, *catalog["remedies"].values()) for entry in found]
+
+
+def test_every_entry_and_parameter_is_explained(catalog: JsonObject) -> None:
+    """Nothing can be asked for that is not described."""
+    described = [
+        thing["description"]
+        for entry in entries(catalog)
+        for thing in (entry, *entry["parameters"])
+    ]
+
+    assert len(described) > 60
+    assert all(described)
+
+
+def test_only_what_is_our_own_or_common_has_no_source(catalog: JsonObject) -> None:
+    """Whatever is from a paper names it."""
+    assert {entry["kind"] for entry in entries(catalog) if entry["source"] is None} == {
+        "constant", "default", "exponential", "plateau", "sgd", "step", "subject_recall", "tanh",
+        "upload",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["datasets", "cells"])
+def test_defaults_of_the_catalog_make_a_job(
+    client: TestClient, catalog: JsonObject, family: str
+) -> None:
+    """An entry's defaults, written out, are accepted and are what is filled in."""
+    member = family.removesuffix("s")
+    listed = [entry for entry in catalog[family] if entry["kind"] != "upload"]
+
+    for entry in listed:
+        part = {"kind": entry["kind"]}
+        part |= {parameter["name"]: parameter["default"] for parameter in entry["parameters"]}
+        assert create(client, **{member: part})["spec"][member] == part
+        assert create(client, **{member: {"kind": entry["kind"]}})["spec"][member] == part

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -5,12 +6,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from contract.artifacts import Artifacts
 from tests.service.gateway import (
     SPEC,
     JsonObject,
     MakeClient,
     StandInWorker,
     app_of,
+    create,
     pointers,
     problem,
 )
@@ -91,6 +94,63 @@ def test_upload_beyond_the_limit_is_a_413(make_client: MakeClient) -> None:
 
     assert "max_upload_bytes" in problem(upload(client, TABLE), 413)["detail"]
     assert client.get("/v1/datasets").json()["data"] == []
+
+
+class FullArtifacts(Artifacts):
+    """A store of files whose disk is full."""
+
+    def put(self, source: Path, *name: str) -> None:
+        """Fail as a full disk does."""
+        raise OSError(errno.ENOSPC, "No space left on device", f"{source} {name}")
+
+
+def test_upload_onto_a_full_disk_is_a_507(client: TestClient, tmp_path: Path) -> None:
+    """Without room for the file the client is told, and no dataset is kept."""
+    app_of(client).state.artifacts = FullArtifacts(str(tmp_path))
+
+    body = problem(upload(client, TABLE), 507)
+
+    assert body["code"] == "storage_full"
+    assert "/" not in body["detail"]
+    assert client.get("/v1/datasets").json()["data"] == []
+
+
+def test_cursor_of_jobs_is_none_of_datasets(client: TestClient) -> None:
+    """A cursor belongs to the list it was made by."""
+    create(client), create(client)
+    cursor = client.get("/v1/jobs?limit=1").json()["next_cursor"]
+
+    answer = client.get("/v1/datasets", params={"cursor": cursor})
+
+    assert pointers(problem(answer, 422)) == ["cursor"]
+
+
+def test_every_misfit_of_a_forecast_is_named_at_once(client: TestClient) -> None:
+    """A task with several faults is answered with all of their places."""
+    dataset_id = upload(client, HOLED).json()["id"]
+    task = {"target": "word", "inputs": ["none", "holes"], "seq_len": 60}
+
+    body = problem(client.post("/v1/jobs", json=forecast(dataset_id, **task)), 422)
+
+    assert pointers(body) == [
+        "/dataset/task/inputs/0",
+        "/dataset/task/target",
+        "/dataset/task/inputs/1",
+        "/dataset/task/seq_len",
+    ]
+    assert client.get("/v1/jobs").json()["data"] == []
+
+
+def test_shortest_dataset_that_fits_is_taken(client: TestClient) -> None:
+    """A window and three horizons of rows are enough, one row less is not."""
+    dataset_id = upload(client, TABLE).json()["id"]
+
+    fits, misses = (
+        client.post("/v1/jobs", json=forecast(dataset_id, seq_len=length)) for length in (47, 48)
+    )
+
+    assert fits.status_code == 201
+    assert pointers(problem(misses, 422)) == ["/dataset/task/seq_len"]
 
 
 def test_body_far_beyond_the_limit_is_cut_off(make_client: MakeClient) -> None:

@@ -2,9 +2,11 @@ import base64
 import hashlib
 import re
 
+import pytest
 from fastapi.testclient import TestClient
 
 from service.docs import ASSETS
+from tests.service.gateway import problem
 
 
 def test_page_asks_nobody_else(client: TestClient) -> None:
@@ -12,7 +14,9 @@ def test_page_asks_nobody_else(client: TestClient) -> None:
     page = client.get("/docs").text
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
 
-    assert addresses
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    assert len(addresses) == 3
+    assert "//" not in script
     assert "http" not in re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     assert all(client.get(address).status_code == 200 for address in addresses)
 
@@ -45,3 +49,17 @@ def test_vendored_files_are_what_is_written_down() -> None:
 def test_root_leads_to_the_page(client: TestClient) -> None:
     """Whoever opens the service's address lands on its documentation."""
     assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
+
+
+@pytest.mark.parametrize("name", ["none.js", "..%2F..%2Fapp.py", "%00", ""])
+def test_only_the_page_s_own_files_are_served(client: TestClient, name: str) -> None:
+    """Any other name below the page's files is a 404 problem."""
+    problem(client.get(f"/ui/swagger/{name}"), 404)
+
+
+def test_vendored_release_and_licence_are_named() -> None:
+    """Whoever updates the files finds what they are and under which licence."""
+    text = (ASSETS / "VENDOR.md").read_text()
+
+    assert "swagger-ui-dist 5.35.0" in text
+    assert "Apache-2.0" in text

@@ -40,6 +40,8 @@ def test_null_removes_a_remedy(client: TestClient) -> None:
         ({"cell": None}, "/cell"),
         ({"cell": {"hidden_size": -1}}, "/cell/hidden_size"),
         ({"colour": 1}, "/colour"),
+        ({"body": 1}, "/body"),
+        ({"path": 1}, "/path"),
         ({"remedy": {"init": {"kind": "chrono", "max_lag": 9}}}, "/remedy/init"),
     ],
 )
@@ -75,7 +77,28 @@ def test_deep_patch_is_refused(client: TestClient) -> None:
         headers={"content-type": "application/json"},
     )
 
-    assert answer.status_code in {400, 422}
+    assert problem(answer, 400)["code"] == "malformed"
+
+
+def test_patch_as_deep_as_a_body_may_be_is_refused_by_its_place(client: TestClient) -> None:
+    """A patch that is deep, but not too deep to be read, is a 422 like any unknown member."""
+    parent = create(client)
+    patch: dict[str, Any] = {"b": 1}
+    for _ in range(600):
+        patch = {"a": patch}
+
+    assert pointers(problem(fork(client, parent["id"], patch), 422)) == ["/a"]
+
+
+def test_empty_patch_runs_the_same_again(client: TestClient) -> None:
+    """A fork without a patch has the parent's spec, and leaves the parent as it was."""
+    parent = create(client, training={"seed": 3}, tags=["demo"])
+
+    child = client.post(f"/v1/jobs/{parent['id']}/fork", json={}).json()
+
+    assert child["id"] != parent["id"]
+    assert child["spec"] == parent["spec"]
+    assert client.get(f"/v1/jobs/{parent['id']}").json()["parent_id"] is None
 
 
 def test_fork_of_an_unknown_job_is_a_404(client: TestClient) -> None:

@@ -52,3 +52,55 @@ def test_length_of_each_dataset_counts(
 def test_limits_leave_usual_specs_alone(client: TestClient) -> None:
     """The largest network of the tests' machine passes the usual limits."""
     create(client, cell={"kind": "lstm", "hidden_size": 512, "num_layers": 2})
+
+
+@pytest.mark.parametrize(
+    ("cell", "parameters"),
+    [
+        # Layers of gates * hidden * (inputs + hidden + 2), then the readout, on 80 inputs.
+        ({"kind": "rnn", "hidden_size": 10}, 10 * 92 + 11 * 80),
+        ({"kind": "gru", "hidden_size": 10}, 3 * 10 * 92 + 11 * 80),
+        (
+            {"kind": "lstm", "hidden_size": 10, "num_layers": 3},
+            4 * 10 * 92 + 2 * 4 * 10 * 22 + 11 * 80,
+        ),
+    ],
+)
+def test_limit_on_parameters_is_exact(
+    make_client: MakeClient, cell: dict[str, Any], parameters: int
+) -> None:
+    """A network of exactly the limit is taken, one parameter more is not."""
+    create(make_client(max_parameters=parameters), cell=cell)
+
+    answer = make_client(max_parameters=parameters - 1).post("/v1/jobs", json=SPEC | {"cell": cell})
+
+    assert "max_parameters" in problem(answer, 422)["detail"]
+
+
+def test_limit_on_states_is_exact(make_client: MakeClient) -> None:
+    """A batch of exactly the limit is taken, one number more is not: 64 * 100 * 64 here."""
+    create(make_client(max_state_floats=409_600))
+
+    answer = make_client(max_state_floats=409_599).post("/v1/jobs", json=SPEC)
+
+    assert "max_state_floats" in problem(answer, 422)["detail"]
+
+
+def test_limits_hold_for_forks(make_client: MakeClient) -> None:
+    """What may not be sent may not be patched together either."""
+    client = make_client(max_parameters=20_000)
+    job_id = create(client)["id"]
+
+    answer = client.post(
+        f"/v1/jobs/{job_id}/fork", json={"patch": {"cell": {"hidden_size": 4_096}}}
+    )
+
+    assert problem(answer, 422)["code"] == "limit_exceeded"
+
+
+def test_cancelled_job_makes_room_in_the_queue(make_client: MakeClient) -> None:
+    """Only jobs that wait count against the queue's limit."""
+    client = make_client(max_queued_jobs=1)
+    client.post(f"/v1/jobs/{create(client)['id']}/cancel")
+
+    create(client)

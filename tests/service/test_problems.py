@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from contract.store import Store
+from service.security_headers import SECURITY_HEADERS
 from tests.service.gateway import SPEC, MakeClient, app_of, pointers, problem
 
 
@@ -12,21 +12,46 @@ def test_unknown_page_is_a_problem(client: TestClient) -> None:
     assert problem(client.get("/v1/nothing"), 404)["code"] == "not_found"
 
 
-def test_wrong_method_is_a_problem_with_what_is_allowed(client: TestClient) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/jobs/job_x/cancel", "POST"),
+        ("PUT", "/v1/jobs", "GET, POST"),
+        ("PATCH", "/v1/datasets/ds_x", "DELETE, GET"),
+        ("TRACE", "/v1/datasets", "GET, POST"),
+        ("POST", "/ui/swagger/swagger-ui.css", "GET, HEAD"),
+    ],
+)
+def test_wrong_method_is_a_problem_with_what_is_allowed(
+    client: TestClient, method: str, path: str, allowed: str
+) -> None:
     """A method that a path does not have is a 405 that names those it has."""
-    answer = client.put("/v1/jobs/job_x/cancel")
+    answer = client.request(method, path)
 
-    problem(answer, 405)
-    assert answer.headers["allow"] == "POST"
+    assert problem(answer, 405)["code"] == "method_not_allowed"
+    assert answer.headers["allow"] == allowed
 
 
-def test_body_that_is_not_json_is_malformed(client: TestClient) -> None:
-    """A body that cannot be parsed is a 400 problem."""
-    headers = {"content-type": "application/json"}
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"\xff", b'{"name": "\xff"}', b'{"a":' * 5_000, b'{"seed": ' + b"9" * 5_000 + b"}"],
+)
+def test_body_that_cannot_be_parsed_is_malformed(client: TestClient, body: bytes) -> None:
+    """A body that is no JSON, no text, too deep or has an endless number is a 400 problem."""
+    answer = client.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
 
-    assert (
-        problem(client.post("/v1/jobs", content="{", headers=headers), 400)["code"] == "malformed"
-    )
+    malformed = problem(answer, 400)
+
+    assert (malformed["code"], malformed["title"]) == ("malformed", "Malformed request")
+
+
+def test_kind_of_problem_has_one_title(client: TestClient) -> None:
+    """A path and a job that do not exist are the same kind of problem, under the same title."""
+    no_path, no_job = (problem(client.get(path), 404) for path in ("/none", "/v1/jobs/none"))
+
+    assert {(body["type"], body["title"]) for body in (no_path, no_job)} == {
+        ("/problems/not_found", "Not found")
+    }
 
 
 @pytest.mark.parametrize(
@@ -88,15 +113,7 @@ def test_defect_of_ours_tells_nothing_but_its_id(
     assert problem(answer, 500)["instance"] == "mine"
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
-
-
-def test_database_out_of_reach_is_a_503(client: TestClient) -> None:
-    """Without a database the gateway says so, and is not ready."""
-    app_of(client).state.store = Store("postgresql+psycopg://nobody@127.0.0.1:1/none")
-
-    assert problem(client.get("/v1/jobs"), 503)["code"] == "unavailable"
-    problem(client.get("/readyz"), 503)
-    assert client.get("/healthz").json() == {"status": "ok"}
+    assert_protected(answer)
 
 
 def test_request_id_is_taken_over(client: TestClient) -> None:
@@ -114,11 +131,36 @@ def test_strange_request_id_is_replaced(client: TestClient, sent: str) -> None:
     assert answer.headers["x-request-id"].startswith("req_")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/v1/jobs", "/v1/nothing", "/openapi.json"])
-def test_every_answer_has_security_headers(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/healthz"),
+        ("GET", "/v1/jobs"),
+        ("GET", "/v1/nothing"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/"),
+        ("PUT", "/v1/jobs"),
+        ("POST", "/v1/jobs"),
+        ("GET", "/v1/jobs/"),
+    ],
+)
+def test_every_answer_has_security_headers(client: TestClient, method: str, path: str) -> None:
     """Browsers are told not to sniff, not to frame and not to load anything."""
-    headers = client.get(path).headers
+    assert_protected(client.request(method, path, follow_redirects=False))
 
-    assert headers["x-content-type-options"] == "nosniff"
-    assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert headers["referrer-policy"] == "no-referrer"
+
+def test_answer_to_a_body_beyond_the_limit_has_security_headers(make_client: MakeClient) -> None:
+    """The answer that cuts a body off is as protected as any other."""
+    answer = make_client(max_body_bytes=10).post("/v1/jobs", json=SPEC)
+
+    assert answer.status_code == 413
+    assert_protected(answer)
+
+
+def assert_protected(answer: Any) -> None:  # noqa: ANN401 - a response
+    """Assert that an answer has every security header; a page may have a policy of its own."""
+    for name, value in SECURITY_HEADERS.items():
+        if name != "Content-Security-Policy":
+            assert answer.headers[name] == value
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
