@@ -83,7 +83,11 @@ def _entry(model: type[BaseModel]) -> Entry:
     text = inspect.getdoc(model) or ""
     source = _SOURCE.search(text)
     description = _SOURCE.sub("", text).strip()
-    properties = model.model_json_schema()["properties"]
+    schema = model.model_json_schema()
+    properties = {
+        name: _resolved(field, schema.get("$defs", {}))
+        for name, field in schema["properties"].items()
+    }
     return Entry(
         kind=get_args(model.model_fields["kind"].annotation)[0],
         description=re.sub(r"\s+", " ", description),
@@ -96,8 +100,16 @@ def _entry(model: type[BaseModel]) -> Entry:
     )
 
 
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema with the model it refers to put in its place; the answer has no `$defs`."""
+    reference = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    return definitions[reference] | schema if reference in definitions else schema
+
+
 def _parameter(name: str, field: FieldInfo, schema: dict[str, Any]) -> Parameter:
-    bounds = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+    bounds = {
+        key: value for key, value in schema.items() if key not in {"title", "description", "$ref"}
+    }
     return Parameter(
         name=name,
         description=field.description or "",

@@ -14,7 +14,7 @@ from contract.log import set_up_logging
 from contract.settings import Settings
 from contract.store import Store, migrate
 from service.client import Client, ServiceError
-from service.embedded import DataFolderInUseError, serve
+from service.embedded import DataFolderInUseError, PortInUseError, serve
 from service.watch import show_diagnosis, watch_job
 
 
@@ -34,7 +34,7 @@ def serve_command(**options: Any) -> None:  # noqa: ANN401 - click's own
     set_up_logging(settings.log_level)
     try:
         serve(settings)
-    except DataFolderInUseError as error:
+    except (DataFolderInUseError, PortInUseError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +19,20 @@ class DataFolderInUseError(Exception):
     """Another `unroll serve` runs on this data folder."""
 
 
+class PortInUseError(Exception):
+    """Something listens on the port already; a gateway started there would end at once."""
+
+
 def serve(settings: Settings) -> None:
     """Run the embedded stack until SIGINT or SIGTERM; a second start goes on where it stopped.
 
     Raises:
         DataFolderInUseError: another embedded stack uses the folder.
+        PortInUseError: something listens on the port already.
     """
     data_dir = settings.data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
+    _check_port(settings)
     supervision = Supervision()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervision.stop())
@@ -37,6 +44,17 @@ def serve(settings: Settings) -> None:
             supervision.keep_running()
         finally:
             supervision.end_all()
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise PortInUseError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+            ) from None
 
 
 def _migrate(settings: Settings) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contract.dataset_record import DatasetRecord
 from contract.errors import FieldError, InvalidError
 from contract.spec import Forecast
+from contract.spec.dataset import rows_needed
 
 _NUMERIC = frozenset({"number", "integer"})
+_ORDERED = _NUMERIC | {"datetime"}
 _TASK = "/dataset/task"
 
 
@@ -16,7 +18,11 @@ def check_forecast(task: Forecast, dataset: DatasetRecord) -> None:
     Raises:
         InvalidError: naming each place of the spec that does not fit.
     """
-    errors = (*_column_errors(task, dataset), *_length_errors(task, dataset))
+    errors = (
+        *_column_errors(task, dataset),
+        *_time_errors(task, dataset),
+        *_length_errors(task, dataset),
+    )
     if errors:
         raise InvalidError(f"dataset {dataset.id} does not fit the task", errors)
 
@@ -41,9 +47,15 @@ def _column_errors(task: Forecast, dataset: DatasetRecord) -> Iterator[FieldErro
             yield FieldError(f"{_TASK}/{member}", reason)
 
 
+def _time_errors(task: Forecast, dataset: DatasetRecord) -> Iterator[FieldError]:
+    for column in dataset.columns:
+        if column.name == task.time and column.type not in _ORDERED:
+            reason = f"column {column.name!r} holds {column.type}, which has no order in time"
+            yield FieldError(f"{_TASK}/time", reason)
+
+
 def _length_errors(task: Forecast, dataset: DatasetRecord) -> Iterator[FieldError]:
-    # A window and its target, and one more of each for validation and test.
-    needed = task.seq_len + 3 * task.horizon
+    needed = rows_needed(task.seq_len, task.horizon)
     if dataset.rows < needed:
         reason = f"the dataset has {dataset.rows} rows; at least {needed} are needed"
         yield FieldError(f"{_TASK}/seq_len", reason)

@@ -9,13 +9,16 @@ from typing import IO, Final
 
 from contract.artifacts import DATASET_FILE, Artifacts
 from contract.dataset_record import DatasetRecord
-from contract.errors import StorageFullError, TooLargeError
+from contract.errors import FieldError, InvalidError, StorageFullError, TooLargeError
 from contract.settings import Settings
 from contract.store import Store, new_dataset_id
 from contract.tabular import TableLimits, ingest
 
 _BLOCK: Final = 1 << 20
 _LONGEST_NAME: Final = 200
+_OTHER_FORMATS: Final = frozenset(
+    {".parquet", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".gz", ".zip", ".npy", ".arrow"}
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def store_upload(
         TableError: it is no table we can read, or beyond a limit.
         StorageFullError: there is no room for it.
     """
+    _refuse_other_formats(upload.filename)
     try:
         with tempfile.TemporaryDirectory() as folder:
             received = _receive(upload.content, Path(folder) / "upload", settings.max_upload_bytes)
@@ -73,6 +77,14 @@ def store_upload(
     except BaseException:
         artifacts.delete("datasets", dataset_id)
         raise
+
+
+def _refuse_other_formats(filename: str) -> None:
+    """A file that says it is something else would be read as a CSV file of nonsense."""
+    suffix = PurePosixPath(filename.lower()).suffix
+    if suffix in _OTHER_FORMATS:
+        reason = f"{suffix} files are not read; send a CSV file with a header line"
+        raise InvalidError(reason, (FieldError("/file", reason),))
 
 
 def _receive(source: IO[bytes], path: Path, max_bytes: int) -> ReceivedFile:

@@ -75,6 +75,17 @@ class Forecast(SpecModel):
     """Column to order rows by; null if they are in order already."""
 
 
+# How a series is split by time, in percent: training, validation, test.
+TRAIN_PERCENT, TEST_PERCENT = 70, 15
+
+
+def rows_needed(seq_len: int, horizon: int) -> int:
+    """Fewest rows of a series that give each of the three splits a window."""
+    training = -(-100 * (seq_len + horizon) // TRAIN_PERCENT)
+    testing = -(-100 * horizon // TEST_PERCENT)
+    return max(training, testing)
+
+
 class Upload(SpecModel):
     """An uploaded dataset and what to learn from it."""
 

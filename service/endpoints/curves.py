@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator, Field
 
 from contract.curve import (
     SERIES,
@@ -18,7 +19,14 @@ from service.deps import StoreDep
 
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
-StepBound = Annotated[int | None, Query(ge=0, le=2**53)]
+
+def _absent_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+# `?from_step=` is as good as nothing: clients fill in templates.
+_Step = Annotated[int, Field(ge=0, le=2**53)]
+StepBound = Annotated[_Step | None, BeforeValidator(_absent_if_empty), Query()]
 
 
 @router.get("/{job_id}/curves")

@@ -73,6 +73,16 @@ def test_second_serve_on_a_folder_is_refused(embedded: Stack) -> None:
     assert "already uses" in run.stderr
 
 
+def test_serve_on_a_taken_port_says_so(embedded: Stack, tmp_path: Path) -> None:
+    """A port that something listens on ends the command at once, the reason named."""
+    port = str(embedded.http.base_url.port)
+
+    run = unroll("serve", "--port", port, "--data-dir", str(tmp_path))
+
+    assert run.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in run.stderr
+
+
 def test_gateway_beyond_loopback_needs_a_key(tmp_path: Path) -> None:
     """Without a key the gateway refuses to listen where others can reach it, and says why."""
     run = unroll("gateway", UNROLL_HOST="0.0.0.0", UNROLL_DATA_DIR=str(tmp_path))  # noqa: S104 - refused

@@ -11,13 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.spec import Forecast
+from contract.spec.dataset import TEST_PERCENT, TRAIN_PERCENT, rows_needed
 from worker.datasets.draws import draws
 from worker.datasets.generated import HELD_OUT_NUMBERS, HELD_OUT_SEQUENCES
 from worker.datasets.series import read_series
 from worker.datasets.task import Batch, DatasetInvalidError, Floats, Task
-
-_TRAIN_PERCENT = 70
-_TEST_PERCENT = 15
 
 Positions = NDArray[np.int64]
 
@@ -104,13 +102,6 @@ def make_forecast(spec: Forecast, table: pa.Table, seed: int) -> ForecastDataset
     return ForecastDataset(task, seed, scaled_RI, scaled_R1[:, 0], split)
 
 
-def rows_needed(seq_len: int, horizon: int) -> int:
-    """Fewest rows of a series that give each of the three splits a window."""
-    training = -(-100 * (seq_len + horizon) // _TRAIN_PERCENT)
-    testing = -(-100 * horizon // _TEST_PERCENT)
-    return max(training, testing)
-
-
 def _split(bounds: list[tuple[int, int]], spec: Forecast) -> _Split:
     needed = rows_needed(spec.seq_len, spec.horizon)
     used = [(first, end) for first, end in bounds if end - first >= needed]
@@ -122,8 +113,8 @@ def _split(bounds: list[tuple[int, int]], spec: Forecast) -> _Split:
         )
     train, validation, test, train_rows = [], [], [], []
     for first, end in used:
-        train_end = first + (end - first) * _TRAIN_PERCENT // 100
-        test_start = end - (end - first) * _TEST_PERCENT // 100
+        train_end = first + (end - first) * TRAIN_PERCENT // 100
+        test_start = end - (end - first) * TEST_PERCENT // 100
         train_rows.append(np.arange(first, train_end))
         train.append(np.arange(first + spec.seq_len, train_end - spec.horizon + 1))
         validation.append(np.arange(train_end, test_start - spec.horizon + 1))

@@ -71,7 +71,7 @@ def _summarise(
 def _summarise_inconclusive(history: History, measures: Measures) -> str:
     steps, missing = len(history.loss_S), steps_until_judged(history)
     if missing > 0:
-        return f"Too little is known after {steps} steps; {missing} more will tell."
+        return f"Too little is known after {steps} steps: a judgement needs {missing} more."
     more = max(steps, history.spec.training.eval_every)
     return (
         f"Not learned after {steps} steps, but held-out loss {_shown(measures.loss_final)} is "

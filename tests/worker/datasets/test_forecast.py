@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.spec import Forecast, Upload
+from contract.spec.dataset import rows_needed
 from contract.tabular import TableLimits, ingest, read_table
-from worker.datasets.forecast import ForecastDataset, make_forecast, rows_needed
+from worker.datasets.forecast import ForecastDataset, make_forecast
 from worker.datasets.registry import open_dataset
 from worker.datasets.task import Batch, DatasetInvalidError
 

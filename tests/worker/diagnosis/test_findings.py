@@ -167,3 +167,14 @@ def test_every_finding_stands_in_the_docs(code: FindingCode) -> None:
     page = (Path(__file__).parents[3] / "docs" / "diagnosis.md").read_text()
 
     assert f"### `{code}`" in page
+
+
+def test_refused_updates_say_nothing_of_the_lr() -> None:
+    """Updates of 0, refused because nothing was finite, do not make an lr too low."""
+    history = replace(
+        histories.exploding_then_nonfinite(),
+        loss_S=histories.constant(math.nan, 15),
+        update_ratio_S=histories.constant(0.0, 15),
+    )
+
+    assert FindingCode.LR_TOO_LOW not in found(history)

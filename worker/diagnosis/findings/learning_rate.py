@@ -25,7 +25,7 @@ SPIKES_PER_1000 = 3.0
 
 def find_lr_too_high(history: History) -> Finding | None:
     """Updates are large for the parameters they change, or the loss jumps again and again."""
-    ratio = median(history.update_ratio_S.tolist())
+    ratio = median(_made_updates(history))
     spikes = _spikes_per_1000(history.loss_S * history.task.unit_scale, small_loss(history))
     if ratio is None or (ratio <= HIGH_UPDATE_RATIO and spikes < SPIKES_PER_1000):
         return None
@@ -49,9 +49,16 @@ def find_lr_too_high(history: History) -> Finding | None:
     )
 
 
+def _made_updates(history: History) -> list[float]:
+    """The ratios of the updates that were made; a refused one is 0 and tells nothing of the lr."""
+    is_finite_S = np.isfinite(history.loss_S) & np.isfinite(history.grad_norm_S)
+    ratios: list[float] = history.update_ratio_S[is_finite_S].tolist()
+    return ratios
+
+
 def find_lr_too_low(history: History) -> Finding | None:
     """Updates are so small that the parameters hardly move within the budget."""
-    ratio = median(history.update_ratio_S.tolist())
+    ratio = median(_made_updates(history))
     if ratio is None or ratio >= LOW_UPDATE_RATIO or has_learned(history):
         return None
     if steps_until_judged(history) > 0 or is_improving(history, share=_FALLS_WELL):
