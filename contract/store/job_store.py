@@ -133,7 +133,8 @@ def _create(connection: Connection, spec: JobSpec, parent_id: str | None, max_qu
     connection.execute(insert(jobs).values(_new_row(job_id, spec, parent_id)))
     for tag in set(spec.tags):
         connection.execute(insert(job_tags).values(tag=tag, job_id=job_id))
-    return job_from_row(_row(connection, job_id))
+    job = job_from_row(_row(connection, job_id))
+    return _with_waiting_for(job, _live_devices(connection))
 
 
 def after_loss(row: Row[Any], max_attempts: int) -> dict[str, object]:

@@ -47,3 +47,14 @@ def test_only_a_job_under_way_says_when_to_look_again(
 
     assert [answer.headers["retry-after"] for answer in under_way] == ["1", "1", "1"]
     assert "retry-after" not in client.get(address).headers
+
+
+def test_answer_to_a_post_has_the_tag_of_the_first_get(client: TestClient) -> None:
+    """A client that keeps the ETag of its POST is answered 304 while nothing has happened."""
+    created = client.post("/v1/jobs", json=SPEC)
+
+    first_get = client.get(
+        created.headers["location"], headers={"If-None-Match": created.headers["etag"]}
+    )
+
+    assert first_get.status_code == 304
