@@ -4,7 +4,9 @@ import sys
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from contract.errors import UnrollError
 from contract.log import set_up_logging
 from contract.settings import Settings
 from contract.store import SchemaMismatchError, Store, check_schema
@@ -15,16 +17,11 @@ def main() -> int:
     """Read the settings and listen; returns the exit code."""
     try:
         settings = Settings()
-        store = Store(settings.resolved_database_url())
-        check_schema(store.engine)
-        store.close()
+        _check_database(settings)
     except ValidationError as error:
-        reasons = "; ".join(str(detail["msg"]) for detail in error.errors())
-        sys.stderr.write(f"unroll gateway: {reasons}\n")
-        return 1
-    except SchemaMismatchError as error:
-        sys.stderr.write(f"unroll gateway: {error}\n")
-        return 1
+        return _refuse("; ".join(_reason(detail) for detail in error.errors()))
+    except (SchemaMismatchError, UnrollError) as error:
+        return _refuse(str(error))
     set_up_logging(settings.log_level)
     uvicorn.run(
         create_app(settings),
@@ -38,6 +35,23 @@ def main() -> int:
         h11_max_incomplete_event_size=16_384,
     )
     return 0
+
+
+def _check_database(settings: Settings) -> None:
+    store = Store(settings.resolved_database_url())
+    check_schema(store.engine)
+    store.close()
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"unroll gateway: {reason}\n")
+    return 1
+
+
+def _reason(detail: ErrorDetails) -> str:
+    """What is wrong with a setting, under the name that its operator knows."""
+    names = [f"UNROLL_{part}".upper() for part in detail["loc"][:1]]
+    return ": ".join([*names, detail["msg"].removeprefix("Value error, ")])
 
 
 if __name__ == "__main__":

@@ -3,17 +3,22 @@
 import logging
 import queue
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
+from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from contract.broker import make_celery, ring
+from contract.broker import count_rings, make_celery, queue_of, ring
 
 log = logging.getLogger(__name__)
 
 # Beyond this the broker has been away for long, and the sweeper will ring again anyway.
 _BACKLOG = 10_000
+# A broker that there is nothing to ring for is looked at this often.
+_LOOK_EVERY_S = 5.0
 
 
 class Doorbell:
@@ -22,12 +27,12 @@ class Doorbell:
     def __init__(self, redis_url: str | None) -> None:
         self._app = make_celery(redis_url) if redis_url else None
         self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(_BACKLOG)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._is_reachable = True
+        self._thread = threading.Thread(target=self._run, args=(self._app,), daemon=True)
+        self._is_reachable: bool | None = None
 
     @property
     def state(self) -> Literal["none", "reachable", "unreachable"]:
-        """What the last ring found; "none" if there is no broker."""
+        """What the last ring or look found; "none" if there is no broker."""
         if self._app is None:
             return "none"
         return "reachable" if self._is_reachable else "unreachable"
@@ -53,20 +58,33 @@ class Doorbell:
             except queue.Full:
                 log.warning("too many rings wait; left to the sweeper", extra={"job_id": job_id})
 
-    def _run(self) -> None:
-        while (job := self._waiting.get()) is not None:
-            self._note(is_reachable=self._try_to_ring(*job))
+    def _run(self, app: Celery) -> None:
+        self._look(app)
+        while (job := self._next(app)) is not None:
+            self._attempt(partial(ring, app, *job))
 
-    def _try_to_ring(self, job_id: str, device: str) -> bool:
-        if self._app is None:
-            return False
+    def _next(self, app: Celery) -> tuple[str, str] | None:
+        """The next job to ring for, None at the end; looks at the broker while there is none."""
+        while True:
+            try:
+                return self._waiting.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                self._look(app)
+
+    def _look(self, app: Celery) -> None:
+        self._attempt(partial(count_rings, app, queue_of("cpu")))
+
+    def _attempt(self, action: Callable[[], object]) -> None:
         try:
-            ring(self._app, job_id, device)
+            action()
         except (OperationalError, RedisError, OSError):
-            return False
-        return True
+            self._note(is_reachable=False)
+        else:
+            self._note(is_reachable=True)
 
     def _note(self, *, is_reachable: bool) -> None:
-        if is_reachable is not self._is_reachable:
-            log.warning("broker %s", "reachable again" if is_reachable else "out of reach")
+        if is_reachable and self._is_reachable is False:
+            log.warning("broker reachable again")
+        if not is_reachable and self._is_reachable is not False:
+            log.warning("broker out of reach")
         self._is_reachable = is_reachable

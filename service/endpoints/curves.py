@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BeforeValidator, Field
 
 from contract.curve import (
@@ -16,6 +16,8 @@ from contract.curve import (
 )
 from contract.errors import FieldError, InvalidError
 from service.deps import StoreDep
+from service.negotiation import require_json_accepted
+from service.openapi import problem_responses
 
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
@@ -29,7 +31,11 @@ _Step = Annotated[int, Field(ge=0, le=2**53)]
 StepBound = Annotated[_Step | None, BeforeValidator(_absent_if_empty), Query()]
 
 
-@router.get("/{job_id}/curves")
+@router.get(
+    "/{job_id}/curves",
+    dependencies=[Depends(require_json_accepted)],
+    responses=problem_responses(406),
+)
 def get_job_curves(  # noqa: PLR0913, PLR0917 - one argument a parameter of the request
     job_id: str,
     store: StoreDep,

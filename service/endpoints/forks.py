@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Response, status
+from fastapi import APIRouter, Body, Depends, Response, status
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contract.errors import FieldError, InvalidError
@@ -13,6 +13,8 @@ from service.deps import DoorbellDep, SettingsDep, StoreDep
 from service.etag import etag_of
 from service.examples import FORK_EXAMPLES
 from service.intake import accept_job
+from service.negotiation import require_json_body
+from service.openapi import problem_responses
 from service.problems import invalid_spec
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -29,7 +31,12 @@ class ForkRequest(BaseModel):
     """Start from a checkpoint; none are kept yet, so only null, a start anew, is accepted."""
 
 
-@router.post("/{job_id}/fork", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/{job_id}/fork",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[Depends(require_json_body)],
+    responses=problem_responses(415),
+)
 def fork_job(  # noqa: PLR0913, PLR0917 - FastAPI hands in what is needed
     job_id: str,
     fork: Annotated[ForkRequest, Body(openapi_examples=FORK_EXAMPLES)],

@@ -23,7 +23,7 @@ class Readiness(BaseModel):
 
     database: Literal["reachable"]
     broker: Literal["none", "reachable", "unreachable"]
-    """As of the last ring; jobs are run without it too, found by the workers' own poll."""
+    """As of some seconds ago; jobs are run without it too, found by the workers' own poll."""
 
 
 @router.get("/healthz")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response, status
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response, status
 
 from contract.diagnosis import Verdict
 from contract.job import Job, JobStatus
@@ -12,6 +12,8 @@ from service.deps import DoorbellDep, SettingsDep, StoreDep
 from service.etag import conditional_answer, etag_of
 from service.examples import JOB_EXAMPLES
 from service.intake import accept_job, accept_job_once
+from service.negotiation import require_json_body
+from service.openapi import problem_responses
 from service.pagination import Page, make_cursor, read_cursor
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -20,7 +22,12 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 RETRY_AFTER_S = 1
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[Depends(require_json_body)],
+    responses=problem_responses(415),
+)
 def create_job(  # noqa: PLR0913, PLR0917 - FastAPI hands in what is needed
     spec: Annotated[JobSpec, Body(openapi_examples=JOB_EXAMPLES)],
     store: StoreDep,
