@@ -14,6 +14,7 @@ from service.client import Client, is_final
 from service.demo_stack import running_stack
 
 _JOBS = 20
+_IDLE_AFTER_S = 1.0
 _SPEC = {
     "dataset": {"kind": "adding", "seq_len": 100},
     "cell": {"kind": "rnn", "hidden_size": 64},
@@ -47,6 +48,8 @@ def _measure(client: Client) -> tuple[float, float]:
     while not is_final(job):
         time.sleep(0.01)
         job = client.job(job["id"])
+    # The last training process is still ending; only then is the worker idle again.
+    time.sleep(_IDLE_AFTER_S)
     return answered, first_step
 
 
