@@ -1,6 +1,6 @@
 """What training left behind, read back: curves, evaluations, flow, diagnosis."""
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 
 from contract.curve import Curve, Evaluations, Steps, empty_curve, unpack_chunks
 from contract.diagnosis import Diagnosis
@@ -63,13 +63,6 @@ class CurveStore:
         with reading(self._engine) as connection:
             body = connection.execute(query).scalar_one_or_none()
         return None if body is None else Diagnosis.model_validate(body)
-
-    def count_steps(self, job_id: str) -> int:
-        """Steps stored for a job."""
-        length = curve_chunks.c.last_step - curve_chunks.c.first_step + 1
-        query = select(func.sum(length)).where(curve_chunks.c.job_id == job_id)
-        with reading(self._engine) as connection:
-            return int(connection.execute(query).scalar_one() or 0)
 
 
 def spread(total: int, limit: int) -> list[int]:
