@@ -1,6 +1,7 @@
 """What every cell offers: one layer forward over time, and back again.
 
-Shapes: K jobs of a pack, T time steps, B sequences, I inputs, H hidden units, G gates times H.
+Shapes: K jobs of a pack, T time steps, S of them with a gradient from outside, B sequences,
+I inputs, H hidden units.
 
 No autograd: a forward pass keeps what its own backward pass needs. A cell's `reference.py` says it
 in tensor operations, for any floating dtype and any device; faster ways stand beside it and are
@@ -13,7 +14,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+from worker.cells.flow import LayerFlow
 from worker.training.parameters import LayerParameters
+
+#: What one time step hands on to the next, each (K, B, H): h, and of an LSTM also c.
+State = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -22,43 +27,56 @@ class LayerBackward:
 
     grad_x_KTBI: Tensor | None
     """Gradient of the loss by the layer's input; None if it was not asked for."""
-    grad_states: tuple[Tensor, ...]
-    """(K, T, B, H) total derivatives by the state that a step hands on: h_t, and of an LSTM also
-    c_t by the carry alone. Of a loss at the last step only, c_T has none."""
-    delta_KTBG: Tensor
-    """Gradient by W_hh h_{t-1} + b_hh."""
+    grad_initial: State
+    """Gradient by the state before the first step."""
+    flow: LayerFlow | None
+    """None if it was not asked for."""
 
 
 class LayerPass(ABC):
     """A forward pass over one layer; it can be taken back once."""
 
     h_KTBH: Tensor
-    """The states h_1 ... h_T, the layer's output."""
+    """The states h_1 ... h_T, the layer's output; in any memory layout."""
+    final_state: State
+    """What step T hands on."""
 
-    @abstractmethod
-    def saturation(self) -> Tensor:
-        """(K,) float64 share of activations at their flat ends, in [0, 1]; before `backward`."""
-
-    def dead_fraction(self) -> Tensor | None:
-        """(K,) float64 share of units 0 over batch and time; None if the cell's cannot die."""
-        return None
+    def answers(self, count: int) -> Tensor:
+        """The last `count` states, those that are read out: (K, S, B, H)."""
+        return self.h_KTBH[:, self.h_KTBH.shape[1] - count :]
 
     @abstractmethod
     def backward(
-        self, grad_h_KTBH: Tensor, gradients: LayerParameters, *, needs_grad_x: bool
+        self,
+        grad_h_KSBH: Tensor,
+        gradients: LayerParameters,
+        *,
+        grad_final: State | None = None,
+        needs_grad_x: bool,
+        measure: bool,
     ) -> LayerBackward:
-        """Go back over time; what the forward pass kept is overwritten.
+        """Go back over time; what the forward pass kept may be overwritten.
 
         Args:
-            grad_h_KTBH: gradient by each h_t from outside the layer (the layer above, the
-                readout); becomes the total one, with the paths through later steps.
+            grad_h_KSBH: gradient from outside the layer (the layer above, the readout) by
+                `answers(S)`; the other states have none. Read only.
             gradients: overwritten with the gradients of the layer's parameters.
+            grad_final: gradient by `final_state` from later time steps; None is 0.
             needs_grad_x: whether a layer below wants the gradient of its output.
+            measure: whether the flow is wanted.
         """
 
 
 class RecurrentCell(Protocol):
     """The equations of one kind of cell."""
 
-    def forward(self, x_KTBI: Tensor, parameters: LayerParameters) -> LayerPass:
-        """Run over all time steps, from h_0 = 0 (and c_0 = 0)."""
+    def forward(
+        self, x_KTBI: Tensor, parameters: LayerParameters, initial: State | None = None
+    ) -> LayerPass:
+        """Run over all time steps, at least one.
+
+        Args:
+            x_KTBI: inputs, in any memory layout.
+            parameters: with the pack axis.
+            initial: the state before the first step; None is 0.
+        """

@@ -1,16 +1,38 @@
-"""Which cell a job spec's kind stands for."""
+"""Which cells make up the network that a job spec describes."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
+import torch
+
+from contract.spec import JobSpec
 from worker.cells.cell import RecurrentCell
 from worker.cells.gru.reference import GruReference
 from worker.cells.lstm.reference import LstmReference
 from worker.cells.rnn.reference import RnnReference
-from worker.remedies.activations import Nonlinearity
+from worker.remedies.activations import make_nonlinearity
 
-# Only the RNN has a nonlinearity to choose.
-CELLS: dict[str, Callable[[Nonlinearity], RecurrentCell]] = {
-    "rnn": RnnReference,
-    "gru": lambda _: GruReference(),
-    "lstm": lambda _: LstmReference(),
-}
+
+def make_layers(
+    specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype
+) -> tuple[RecurrentCell, ...]:
+    """The layers of a pack, from the input up.
+
+    Args:
+        specs: one a job; equal in all that decides shapes and operations.
+        device: of the tensors the layers will be given.
+        dtype: of the same tensors.
+    """
+    return (_make_cell(specs, device, dtype),) * specs[0].cell.num_layers
+
+
+def _make_cell(
+    specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype
+) -> RecurrentCell:
+    match specs[0].cell.kind:
+        case "rnn":
+            activations = [spec.remedy.activation for spec in specs]
+            return RnnReference(make_nonlinearity(activations, device, dtype))
+        case "gru":
+            return GruReference()
+        case "lstm":
+            return LstmReference()

@@ -24,14 +24,13 @@ FLOW_FLOOR = float(np.finfo(np.float32).tiny)
 def measure(history: History) -> Measures:
     """The measures of the run so far; what is unknown or not finite is None."""
     recent = history.flows[-WINDOW:]
-    first_flow = history.flows[:1]
     return Measures(
         reach=_whole(median([flow.reach_L[0] for flow in recent])),
         seq_len=history.task.seq_len,
         flow_ratio=median([flow_ratio(flow) for flow in recent]),
         grad_norm_median=median(history.grad_norm_S.tolist()),
         clip_fraction=clip_fraction(history),
-        spectral_radius=_last_known([flow.spectral_radius for flow in [*first_flow, *recent]]),
+        spectral_radius=_last_known([flow.spectral_radius for flow in history.flows]),
         saturation=median([flow.saturation for flow in recent]),
         dead_fraction=median([flow.dead_fraction for flow in recent]),
         nonfinite_count=count_nonfinite(history),

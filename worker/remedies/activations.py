@@ -31,8 +31,8 @@ class Nonlinearity(ABC):
         """(K,) float64 share of the activations at a flat end, in [0, 1]; 0 if it has none."""
         return torch.zeros(len(h_KTBH), dtype=torch.float64, device=h_KTBH.device)
 
-    def dead_fraction(self, h_KTBH: Tensor) -> Tensor | None:  # noqa: ARG002 - most cannot die
-        """(K,) float64 share of the units that are 0 over batch and time; None if none can die."""
+    def silent(self, h_KTBH: Tensor) -> Tensor | None:  # noqa: ARG002 - most cannot die
+        """(K, H) whether a unit is 0 over batch and time; None if none can die."""
         return None
 
 
@@ -62,8 +62,8 @@ class _Relu(Nonlinearity):
     def derivative(self, h_KTBH: Tensor) -> Tensor:
         return (h_KTBH > 0).to(h_KTBH.dtype)
 
-    def dead_fraction(self, h_KTBH: Tensor) -> Tensor | None:
-        return (h_KTBH == 0).all(dim=2).all(dim=1).double().mean(dim=1)
+    def silent(self, h_KTBH: Tensor) -> Tensor | None:
+        return (h_KTBH == 0).all(dim=2).all(dim=1)
 
 
 class _LeakyRelu(Nonlinearity):

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from contract.parameter_shapes import GATES
 from contract.spec.cell import Cell
 from contract.spec.remedy import (
     Activation,
@@ -29,7 +30,6 @@ from contract.spec.remedy import (
 )
 from worker.training.parameters import LayerParameters
 
-_GATES = {"rnn": ("h",), "gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
 # The gates that squash by a sigmoid; the others have a tanh or, in the RNN, the chosen activation.
 _SIGMOID_GATES = {"r", "z", "i", "f", "o"}
 _IRNN_INPUT_STD = 0.001
@@ -91,8 +91,8 @@ def initialise_readout(weight_OH: Tensor, bias_O: Tensor, generator: torch.Gener
 
 def _draw_default(layer: LayerParameters, generator: torch.Generator) -> None:
     """U(-1/sqrt(H), 1/sqrt(H)) for all, in the order in which torch.nn.RNN draws."""
-    bound = 1 / math.sqrt(layer.weight_hh.shape[1])
-    for tensor in (layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh):
+    bound = 1 / math.sqrt(layer["weight_hh"].shape[1])
+    for tensor in layer.values():
         _draw_uniform(tensor, bound, generator)
 
 
@@ -106,23 +106,23 @@ def _apply(layer: LayerParameters, cell: Cell, remedy: Remedy, generator: torch.
     match remedy.init:
         case XavierUniform() | XavierNormal() | Kaiming():
             fill = _weight_fill(remedy.init, remedy.activation, generator)
-            _fill_gates(layer.weight_ih, cell, fill)
-            _fill_gates(layer.weight_hh, cell, fill)
+            _fill_gates(layer["weight_ih"], cell, fill)
+            _fill_gates(layer["weight_hh"], cell, fill)
             _zero_biases(layer)
         case Orthogonal(gain=gain):
             _fill_gates(
-                layer.weight_hh, cell, lambda block, _: nn.init.orthogonal_(block, gain, generator)
+                layer["weight_hh"], cell, lambda block, _: nn.init.orthogonal_(block, gain, generator)
             )
             _zero_biases(layer)
         case Identity(scale=scale):
-            _fill_gates(layer.weight_hh, cell, lambda block, _: nn.init.eye_(block).mul_(scale))
-            drawn = torch.empty(layer.weight_ih.shape, dtype=torch.float64)
-            layer.weight_ih.copy_(drawn.normal_(std=_IRNN_INPUT_STD, generator=generator))
+            _fill_gates(layer["weight_hh"], cell, lambda block, _: nn.init.eye_(block).mul_(scale))
+            drawn = torch.empty(layer["weight_ih"].shape, dtype=torch.float64)
+            layer["weight_ih"].copy_(drawn.normal_(std=_IRNN_INPUT_STD, generator=generator))
             _zero_biases(layer)
         case Chrono(max_lag=max_lag):
             _apply_chrono(layer, cell, max_lag, generator)
         case ForgetBias(value=value):
-            hidden_size = layer.weight_hh.shape[1]
+            hidden_size = layer["weight_hh"].shape[1]
             _set_bias(layer, cell, "f", torch.full((hidden_size,), value, dtype=torch.float64))
 
 
@@ -160,7 +160,7 @@ def _fill_gates(weight: Tensor, cell: Cell, fill: _Fill) -> None:
 def _apply_chrono(
     layer: LayerParameters, cell: Cell, max_lag: int, generator: torch.Generator
 ) -> None:
-    drawn_H = torch.empty(layer.weight_hh.shape[1], dtype=torch.float64)
+    drawn_H = torch.empty(layer["weight_hh"].shape[1], dtype=torch.float64)
     memory_H = drawn_H.uniform_(1, max_lag - 1, generator=generator).log_()
     if cell.kind == "lstm":
         _set_bias(layer, cell, "f", memory_H)
@@ -171,16 +171,16 @@ def _apply_chrono(
 
 def _set_bias(layer: LayerParameters, cell: Cell, gate: str, value_H: Tensor) -> None:
     """Set the summed bias of one gate."""
-    _by_gate(layer.bias_ih, cell)[gate].copy_(value_H)
-    _by_gate(layer.bias_hh, cell)[gate].zero_()
+    _by_gate(layer["bias_ih"], cell)[gate].copy_(value_H)
+    _by_gate(layer["bias_hh"], cell)[gate].zero_()
 
 
 def _zero_biases(layer: LayerParameters) -> None:
-    layer.bias_ih.zero_()
-    layer.bias_hh.zero_()
+    layer["bias_ih"].zero_()
+    layer["bias_hh"].zero_()
 
 
 def _by_gate(tensor: Tensor, cell: Cell) -> dict[str, Tensor]:
     """Views of each gate's rows."""
-    gates = _GATES[cell.kind]
+    gates = GATES[cell.kind]
     return dict(zip(gates, tensor.chunk(len(gates)), strict=True))

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from worker.cells.cell import LayerBackward, LayerPass
-from worker.training.measures import dead_fraction, saturation, spectral_radius
+from worker.cells.flow import LayerFlow
+from worker.training.measures import spectral_radius
 from worker.training.parameters import NetworkParameters
 from worker.training.records import FlowRecord
 
@@ -22,37 +21,6 @@ FLOW_FLOOR = torch.finfo(torch.float32).tiny
 
 REACH_SHARE = 0.01
 """A time step is reached if this share of the last one's norm gets there."""
-
-
-def state_gradient_norm(backward: LayerBackward) -> Tensor:
-    """Norm over batch and units of dL_T/dh_t, or of an LSTM's dL_T/d(h_t, c_t): (K, T) float64.
-
-    L_T is the mean loss at the last time step, the derivative the total one, with every path
-    through later steps and upper layers. For h_t it is what autograd leaves in `h_t.grad`; c_t
-    counts as what step t hands on to t+1, so at t = T it has no gradient.
-    """
-    norms = [
-        torch.linalg.vector_norm(gradient_KTBH, dim=(2, 3), dtype=torch.float64)
-        for gradient_KTBH in backward.grad_states
-    ]
-    combined_KT: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
-    return combined_KT
-
-
-def weight_term_norm(h_KTBH: Tensor, delta_KTBG: Tensor) -> Tensor:
-    """Frobenius norm of the term of dL/dW_hh through each time step: (K, T) float64.
-
-    The term is the sum over the batch of delta_t h_{t-1}^T; 0 at t = 1, as h_0 = 0. The terms
-    themselves add up to dL/dW_hh.
-    """
-    norm_KT = h_KTBH.new_zeros(h_KTBH.shape[:2], dtype=torch.float64)
-    previous = h_KTBH[:, :-1].unbind(1)
-    deltas = delta_KTBG[:, 1:].transpose(2, 3).unbind(1)
-    # A step at a time: the terms of all of them would be T times the weights.
-    for step, (delta_KGB, previous_KBH) in enumerate(zip(deltas, previous, strict=True), start=1):
-        term_KGH = torch.bmm(delta_KGB, previous_KBH)
-        norm_KT[:, step] = torch.linalg.vector_norm(term_KGH, dim=(1, 2), dtype=torch.float64)
-    return norm_KT
 
 
 def reach(norm_T: NDArray[np.float64]) -> int:
@@ -70,61 +38,50 @@ def reach(norm_T: NDArray[np.float64]) -> int:
 
 
 @dataclass(frozen=True)
-class Activity:
-    """How the units behaved in one forward pass; the backward pass overwrites what tells it."""
-
-    saturation_K: Tensor
-    dead_fraction_K: Tensor | None
-
-
-def measure_activity(layers: Sequence[LayerPass]) -> Activity:
-    """Measure before the backward pass."""
-    return Activity(saturation(layers), dead_fraction(layers))
-
-
-@dataclass(frozen=True)
 class PackFlow:
     """The flow of all jobs of a pack at one step, on the host."""
 
     grad_norm_KLT: NDArray[np.float64]
     weight_term_norm_KLT: NDArray[np.float64]
-    spectral_radius_K: list[float]
     saturation_K: list[float]
     dead_fraction_K: list[float] | None
+    spectral_radius_K: list[float] | None
 
-    def record(self, step: int, index: int) -> FlowRecord:
+    def record(self, step: int, index: int, *, with_radius: bool = True) -> FlowRecord:
         """One job's record; a number that is not finite becomes None."""
-        dead = self.dead_fraction_K[index] if self.dead_fraction_K else None
+        dead_K = self.dead_fraction_K
+        radius_K = self.spectral_radius_K if with_radius else None
         return FlowRecord(
             step=step,
             grad_norm_LT=self.grad_norm_KLT[index],
             weight_term_norm_LT=self.weight_term_norm_KLT[index],
             reach_L=tuple(reach(norm_T) for norm_T in self.grad_norm_KLT[index]),
-            spectral_radius=_finite_or_none(self.spectral_radius_K[index]),
+            spectral_radius=_finite_or_none(radius_K[index]) if radius_K else None,
             saturation=self.saturation_K[index],
-            dead_fraction=dead,
+            dead_fraction=dead_K[index] if dead_K else None,
         )
 
 
-def measure_flow(
-    layers: Sequence[LayerPass],
-    backwards: Sequence[LayerBackward],
-    activity: Activity,
-    parameters: NetworkParameters,
+def collect_flow(
+    layers: Sequence[LayerFlow], parameters: NetworkParameters, *, with_radius: bool
 ) -> PackFlow:
-    """Measure after the backward pass, from what it left."""
-    grad_norms = [state_gradient_norm(backward) for backward in backwards]
-    term_norms = [
-        weight_term_norm(layer.h_KTBH, backward.delta_KTBG)
-        for layer, backward in zip(layers, backwards, strict=True)
-    ]
-    dead_K = activity.dead_fraction_K
+    """Bring the flow of all layers to the host.
+
+    Args:
+        layers: from the input up.
+        parameters: before the update.
+        with_radius: whether the spectral radius is wanted: it costs more than the rest.
+    """
+    grad_norm_KLT = torch.stack([layer.grad_norm_KT for layer in layers], dim=1)
+    term_norm_KLT = torch.stack([layer.weight_term_norm_KT for layer in layers], dim=1)
+    saturation_K = torch.stack([layer.saturation_K for layer in layers]).mean(dim=0)
+    silent = [layer.silent_KH for layer in layers if layer.silent_KH is not None]
     return PackFlow(
-        grad_norm_KLT=torch.stack(grad_norms, dim=1).cpu().numpy(),
-        weight_term_norm_KLT=torch.stack(term_norms, dim=1).cpu().numpy(),
-        spectral_radius_K=spectral_radius(parameters).tolist(),
-        saturation_K=activity.saturation_K.tolist(),
-        dead_fraction_K=None if dead_K is None else dead_K.tolist(),
+        grad_norm_KLT=grad_norm_KLT.cpu().numpy(),
+        weight_term_norm_KLT=term_norm_KLT.cpu().numpy(),
+        saturation_K=saturation_K.tolist(),
+        dead_fraction_K=torch.cat(silent, dim=1).double().mean(dim=1).tolist() if silent else None,
+        spectral_radius_K=spectral_radius(parameters).tolist() if with_radius else None,
     )
 
 

@@ -10,6 +10,9 @@ from worker.training.records import End, EndReason, EvalRecord
 MAX_REFUSALS = 5
 """Refused updates in a row after which a job ends."""
 
+RADIUS_EVERY = 50
+"""Steps between two spectral radii, at least: one costs a sixth of a training step."""
+
 # Gives the mean loss and the accuracy (None for squared error) on held-out sequences.
 Judge = Callable[[Batch], tuple[float, float | None]]
 
@@ -39,6 +42,13 @@ class JobRun:
     def is_flow_step(self, step: int) -> bool:
         """Whether the gradient's flow is recorded at this step."""
         return self.running and (step == 1 or step % self._spec.diagnostics.flow_every == 0)
+
+    def is_radius_step(self, step: int) -> bool:
+        """Whether the spectral radius is recorded, too: at the first flow step of every 50 steps."""
+        before = step - self._spec.diagnostics.flow_every
+        return self.is_flow_step(step) and (
+            step == 1 or step // RADIUS_EVERY > before // RADIUS_EVERY
+        )
 
     def conclude(
         self, step: int, *, updated: bool, judge: Judge

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from worker.cells.cell import LayerBackward
 from worker.datasets.task import Batch
 from worker.remedies.clipping import clip
-from worker.training.flow import PackFlow, measure_activity, measure_flow
+from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
-from worker.training.model import NetworkPass, stack_batches
+from worker.training.lesson import Exercise, Lesson, Teacher
+from worker.training.model import stack_batches
 from worker.training.optimizers import make_optimizer
 from worker.training.pack import Pack
 from worker.training.records import JobStep, StepRecord
@@ -45,13 +45,11 @@ class Trainer:
         self._pack = pack
         self._device = device
         self._dtype = dtype
-        self._model = pack.model(device, dtype)
+        self._teacher = Teacher(pack.model(device, dtype), pack.layout)
         self._judges = [pack.alone(index).model(device, dtype) for index in range(len(pack.specs))]
         self._parameters_KP = pack.initial_parameters(dtype).to(device)
         self._before_KP = torch.empty_like(self._parameters_KP)
         self._gradients_KP = torch.zeros_like(self._parameters_KP)
-        self._parameters = pack.layout.views(self._parameters_KP)
-        self._gradients = pack.layout.views(self._gradients_KP)
         self._optimizer = make_optimizer(
             [spec.training.optimizer for spec in pack.specs],
             pack.layout.num_parameters,
@@ -80,15 +78,15 @@ class Trainer:
 
     def _train_step(self) -> list[JobStep]:
         lrs = [job.lr(self._step) for job in self._jobs]
-        x_KTBI, target = stack_batches(self._next_batches(), self._device, self._dtype)
-        forward = self._model.forward(x_KTBI, self._parameters)
-        loss_K = self._model.losses(forward.prediction_KBO, target)
-        flow = None
-        if any(job.is_flow_step(self._step) for job in self._jobs):
-            flow = self._backward_with_flow(forward, target)
-        else:
-            self._backward(forward, target)
-        measured_KM = self._update(loss_K, lrs)
+        exercise = Exercise(*stack_batches(self._next_batches(), self._device, self._dtype))
+        lesson = self._teacher.learn(
+            exercise,
+            self._parameters_KP,
+            self._gradients_KP,
+            measure=any(job.is_flow_step(self._step) for job in self._jobs),
+        )
+        flow = self._collect(lesson) if lesson.flows else None
+        measured_KM = self._update(lesson.loss_K, lrs)
         return self._report(lrs, measured_KM, flow)
 
     def _next_batches(self) -> list[Batch]:
@@ -99,13 +97,12 @@ class Trainer:
         ]
         return self._batches
 
-    def _backward(self, forward: NetworkPass, target: Tensor) -> list[LayerBackward]:
-        return self._model.backward(forward, target, self._parameters, self._gradients)
-
-    def _backward_with_flow(self, forward: NetworkPass, target: Tensor) -> PackFlow:
-        activity = measure_activity(forward.layers)
-        backwards = self._backward(forward, target)
-        return measure_flow(forward.layers, backwards, activity, self._parameters)
+    def _collect(self, lesson: Lesson) -> PackFlow:
+        return collect_flow(
+            lesson.flows,
+            self._pack.layout.views(self._parameters_KP),
+            with_radius=any(job.is_radius_step(self._step) for job in self._jobs),
+        )
 
     def _update(self, loss_K: Tensor, lrs: list[float]) -> list[list[float]]:
         """Clip and update where loss and gradient are finite.
@@ -145,7 +142,7 @@ class Trainer:
     ) -> JobStep:
         loss, grad_norm, clip_coef, param_norm, before_norm, update_norm, updated = measured_M
         job = self._jobs[index]
-        has_flow = job.is_flow_step(self._step)
+        has_flow, has_radius = job.is_flow_step(self._step), job.is_radius_step(self._step)
         network = self._pack.layout.views(self._parameters_KP[index : index + 1])
         evaluation, end = job.conclude(
             self._step,
@@ -164,7 +161,7 @@ class Trainer:
                 update_ratio=update_norm / before_norm if before_norm else 0.0,
             ),
             evaluation=evaluation,
-            flow=flow.record(self._step, index) if flow and has_flow else None,
+            flow=flow.record(self._step, index, with_radius=has_radius) if flow and has_flow else None,
             end=end,
         )
 

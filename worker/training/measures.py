@@ -1,14 +1,11 @@
-"""What is measured of the weights and the activity of the units at a flow step.
+"""What is measured of the weights at a flow step.
 
-Shapes: K jobs of a pack, L layers, G gates, H hidden units.
+Shapes: K jobs of a pack, G gates, H hidden units.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from worker.cells.cell import LayerPass
 from worker.training.parameters import NetworkParameters
 
 # W is squared this often: the radius is read off the norm of W^65536.
@@ -23,20 +20,8 @@ def spectral_radius(parameters: NetworkParameters) -> Tensor:
     an eigenvalue solver it is a few products for all jobs at once, on any device. nan where a
     weight is not finite.
     """
-    radii = [_radius(_gate_blocks(layer.weight_hh)) for layer in parameters.layers]
+    radii = [_radius(_gate_blocks(layer["weight_hh"])) for layer in parameters.layers]
     return torch.cat(radii, dim=1).amax(dim=1)
-
-
-def saturation(layers: Sequence[LayerPass]) -> Tensor:
-    """(K,) float64 share of activations at their flat ends, over all layers; before `backward`."""
-    return torch.stack([layer.saturation() for layer in layers]).mean(dim=0)
-
-
-def dead_fraction(layers: Sequence[LayerPass]) -> Tensor | None:
-    """(K,) float64 share of units 0 over batch and time, over all layers; None if none can die."""
-    fractions = [layer.dead_fraction() for layer in layers]
-    known = [fraction_K for fraction_K in fractions if fraction_K is not None]
-    return torch.stack(known).mean(dim=0) if known else None
 
 
 def _gate_blocks(weight_KNH: Tensor) -> Tensor:

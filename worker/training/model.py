@@ -1,19 +1,19 @@
-"""The network: stacked recurrent layers and a linear readout of the last time step.
+"""The network: stacked recurrent layers and a linear readout of the last time steps.
 
-Shapes: K jobs of a pack, P parameters of one job, T time steps, B sequences, N sequences of a
-held-out set, I inputs, H hidden units, O outputs.
+Shapes: K jobs of a pack, P parameters of one job, L layers, T time steps, S of them with a target,
+B sequences, N sequences of a held-out set, I inputs, H hidden units, O outputs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from worker.cells.cell import LayerBackward, LayerPass, RecurrentCell
+from worker.cells.cell import LayerPass, RecurrentCell, State
 from worker.datasets.task import Batch
-from worker.training.losses import LossKind, correct_answers, loss_gradient, loss_of_sequences
+from worker.training.losses import LossKind, correct_answers, loss_of_targets
 from worker.training.parameters import NetworkParameters
 
 _MOST_SEQUENCES = 256
@@ -26,52 +26,51 @@ class NetworkPass:
     """A forward pass over all layers; it can be taken back once."""
 
     layers: tuple[LayerPass, ...]
-    prediction_KBO: Tensor
+
+    @property
+    def final_states(self) -> list[State]:
+        """What each layer hands on after the last time step."""
+        return [layer.final_state for layer in self.layers]
+
+    def answers(self, count: int) -> Tensor:
+        """The top layer's states that are read out, (K, S, B, H)."""
+        return self.layers[-1].answers(count)
 
 
 @dataclass(frozen=True)
 class Model:
     """A network without its parameters."""
 
-    cell: RecurrentCell
+    layers: tuple[RecurrentCell, ...]
+    """From the input up."""
     loss: LossKind
+    target_steps: int
+    """S: an answer is due after each of the last S time steps."""
 
-    def forward(self, x_KTBI: Tensor, parameters: NetworkParameters) -> NetworkPass:
-        """Predict from the sequences: y = W h_T + b, h_T the top layer's last state."""
+    def forward(
+        self,
+        x_KTBI: Tensor,
+        parameters: NetworkParameters,
+        initial: Sequence[State] | None = None,
+        masks: Sequence[Tensor] = (),
+    ) -> NetworkPass:
+        """Run all layers over the sequences.
+
+        Args:
+            x_KTBI: inputs.
+            parameters: with the pack axis.
+            initial: each layer's state before the first step; None is 0.
+            masks: of each layer but the top one, (K, T, B, H), what its output is multiplied by
+                before the next layer reads it; none without dropout.
+        """
         passes: list[LayerPass] = []
         below_KTBI = x_KTBI
-        for layer in parameters.layers:
-            passes.append(self.cell.forward(below_KTBI, layer))
+        for index, (cell, layer) in enumerate(zip(self.layers, parameters.layers, strict=True)):
+            passes.append(cell.forward(below_KTBI, layer, initial[index] if initial else None))
             below_KTBI = passes[-1].h_KTBH
-        return NetworkPass(tuple(passes), _readout(below_KTBI, parameters))
-
-    def losses(self, prediction_KBO: Tensor, target: Tensor) -> Tensor:
-        """(K,) mean loss over the batch: nats, or squared error."""
-        return loss_of_sequences(self.loss, prediction_KBO, target).mean(dim=1)
-
-    def backward(
-        self,
-        forward: NetworkPass,
-        target: Tensor,
-        parameters: NetworkParameters,
-        gradients: NetworkParameters,
-    ) -> list[LayerBackward]:
-        """Fill the gradients of the mean loss; returns what came back through each layer."""
-        grad_y_KBO = loss_gradient(self.loss, forward.prediction_KBO, target)
-        top_KTBH = forward.layers[-1].h_KTBH
-        gradients.weight.copy_(torch.bmm(grad_y_KBO.transpose(1, 2), top_KTBH[:, -1]))
-        gradients.bias.copy_(grad_y_KBO.sum(dim=1))
-        grad_h_KTBH = torch.zeros_like(top_KTBH)
-        grad_h_KTBH[:, -1] = torch.bmm(grad_y_KBO, parameters.weight)
-        backwards: list[LayerBackward] = []
-        for index in reversed(range(len(forward.layers))):
-            back = forward.layers[index].backward(
-                grad_h_KTBH, gradients.layers[index], needs_grad_x=index > 0
-            )
-            backwards.append(back)
-            if back.grad_x_KTBI is not None:
-                grad_h_KTBH = back.grad_x_KTBI
-        return backwards[::-1]
+            if index < len(masks):
+                below_KTBI = below_KTBI * masks[index]
+        return NetworkPass(tuple(passes))
 
     def evaluate(self, parameters: NetworkParameters, batch: Batch) -> tuple[float, float | None]:
         """Judge one job on held-out sequences.
@@ -86,30 +85,42 @@ class Model:
         losses: list[Tensor] = []
         correct: list[Tensor] = []
         for x_1TNI, target in self._chunks(parameters, batch):
-            prediction_1NO = self._predict(x_1TNI, parameters)
-            losses.append(loss_of_sequences(self.loss, prediction_1NO, target))
+            prediction_1SNO = self._predict(x_1TNI, parameters)
+            losses.append(loss_of_targets(self.loss, prediction_1SNO, target))
             if self.loss == "cross_entropy":
-                correct.append(correct_answers(prediction_1NO, target))
-        mean_loss = float(torch.cat(losses, dim=1).double().mean())
-        return mean_loss, float(torch.cat(correct, dim=1).double().mean()) if correct else None
+                correct.append(correct_answers(prediction_1SNO, target))
+        mean_loss = float(torch.cat(losses, dim=2).double().mean())
+        return mean_loss, float(torch.cat(correct, dim=2).double().mean()) if correct else None
 
     def _predict(self, x_KTBI: Tensor, parameters: NetworkParameters) -> Tensor:
         """The prediction alone: only one layer's states are held at a time."""
+        layers = list(zip(self.layers, parameters.layers, strict=True))
         below_KTBI = x_KTBI
-        for layer in parameters.layers:
-            below_KTBI = self.cell.forward(below_KTBI, layer).h_KTBH
-        return _readout(below_KTBI, parameters)
+        for cell, layer in layers[:-1]:
+            below_KTBI = cell.forward(below_KTBI, layer).h_KTBH
+        top, layer = layers[-1]
+        return read_out(top.forward(below_KTBI, layer).answers(self.target_steps), parameters)
 
     def _chunks(
         self, parameters: NetworkParameters, batch: Batch
     ) -> Iterator[tuple[Tensor, Tensor]]:
         sequences, time_steps, _ = batch.x_NTI.shape
-        states = time_steps * parameters.weight.shape[2]
-        size = max(1, min(_MOST_SEQUENCES, _MOST_STATES // states))
+        widest = max(parameters.weight.shape[1:])
+        size = max(1, min(_MOST_SEQUENCES, _MOST_STATES // (time_steps * widest)))
         for start in range(0, sequences, size):
             part = slice(start, start + size)
             chunk = Batch(batch.x_NTI[part], batch.target[part])
             yield stack_batches([chunk], parameters.weight.device, parameters.weight.dtype)
+
+
+def read_out(h_KSBH: Tensor, parameters: NetworkParameters) -> Tensor:
+    """y = W h + b: (K, S, B, O)."""
+    jobs, steps, sequences, _ = h_KSBH.shape
+    h_KNH = h_KSBH.reshape(jobs, steps * sequences, -1)
+    prediction_KNO = torch.baddbmm(
+        parameters.bias.unsqueeze(1), h_KNH, parameters.weight.transpose(1, 2)
+    )
+    return prediction_KNO.view(jobs, steps, sequences, -1)
 
 
 def stack_batches(
@@ -118,15 +129,12 @@ def stack_batches(
     """Stack one batch a job, time before sequences.
 
     Returns:
-        x_KTBI in `dtype`, and the target: (K, B) int64 classes, or (K, B, O) values in `dtype`.
+        x_KTBI in `dtype`, and the target: (K, S, B) int64 classes, or (K, S, B, O) values in
+        `dtype`. In memory x has its sequences last, as the kernels on the CPU want it.
     """
-    x_KTBI = torch.from_numpy(np.stack([batch.x_NTI.swapaxes(0, 1) for batch in batches]))
-    target = torch.from_numpy(np.stack([batch.target for batch in batches]))
+    x_KTIB = torch.from_numpy(np.stack([batch.x_NTI.transpose(1, 2, 0) for batch in batches]))
+    target = torch.from_numpy(np.stack([batch.target.swapaxes(0, 1) for batch in batches]))
     if target.is_floating_point():
         target = target.to(dtype)
-    return x_KTBI.to(device, dtype).contiguous(), target.to(device)
-
-
-def _readout(h_KTBH: Tensor, parameters: NetworkParameters) -> Tensor:
-    last_KBH, weight_KHO = h_KTBH[:, -1], parameters.weight.transpose(1, 2)
-    return torch.baddbmm(parameters.bias.unsqueeze(1), last_KBH, weight_KHO)
+    x_KTIB = x_KTIB.contiguous().to(device, dtype)
+    return x_KTIB.transpose(2, 3), target.to(device)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from contract.spec import JobSpec
-from worker.cells.registry import CELLS
+from worker.cells.registry import make_layers
 from worker.datasets.task import Dataset, Task
-from worker.remedies.activations import make_nonlinearity
 from worker.remedies.inits import initialise, initialise_readout
 from worker.training.model import Model
 from worker.training.parameters import ParameterLayout
@@ -37,14 +36,8 @@ class Pack:
             raise ValueError("a pack needs at least one job")
         if len({_shape(spec, dataset.task) for spec, dataset in jobs}) > 1:
             raise ValueError("jobs of different shapes cannot be packed")
-        task, cell = self.datasets[0].task, self.specs[0].cell
-        self.layout = ParameterLayout(
-            kind=cell.kind,
-            input_size=task.input_size,
-            hidden_size=cell.hidden_size,
-            num_layers=cell.num_layers,
-            output_size=task.output_size,
-        )
+        task = self.datasets[0].task
+        self.layout = ParameterLayout(self.specs[0], task.input_size, task.output_size)
 
     def alone(self, index: int) -> "Pack":
         """A pack of one of the jobs, to judge it by itself."""
@@ -52,9 +45,8 @@ class Pack:
 
     def model(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The network all jobs share, without its parameters."""
-        activations = [spec.remedy.activation for spec in self.specs]
-        cell = CELLS[self.layout.kind](make_nonlinearity(activations, device, dtype))
-        return Model(cell, self.datasets[0].task.loss)
+        task = self.datasets[0].task
+        return Model(make_layers(self.specs, device, dtype), task.loss, task.target_steps)
 
     def initial_parameters(self, dtype: torch.dtype) -> Tensor:
         """(K, P) on the CPU; each job starts from its own seed, the same in whatever pack."""
@@ -71,5 +63,6 @@ def _shape(spec: JobSpec, task: Task) -> Hashable:
     """All that jobs of one pack have in common."""
     activation = spec.remedy.activation.kind if spec.remedy.activation else "tanh"
     training = spec.training
-    sizes = (task.input_size, task.output_size, task.seq_len, training.batch_size)
-    return spec.cell, activation, task.loss, sizes, training.optimizer.kind
+    sizes = (task.input_size, task.output_size, task.seq_len, task.target_steps)
+    optimizer = training.optimizer.kind
+    return spec.cell, activation, task.loss, sizes, training.batch_size, optimizer

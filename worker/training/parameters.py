@@ -1,34 +1,23 @@
 """All parameters of a network in one flat buffer, with named views into it.
 
-Shapes: K jobs of a pack, P parameters of one job, L layers, G gates, I inputs, H hidden units,
-O outputs. One buffer makes an optimizer's step, a norm or a checkpoint one operation.
+Shapes: K jobs of a pack, P parameters of one job, L layers, H features of the top layer, O outputs.
+One buffer makes an optimizer's step, a norm or a checkpoint one operation.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-NUM_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+from contract.parameter_shapes import Shapes, layer_shapes, network_shapes, parameter_name
+from contract.spec import JobSpec
 
-
-@dataclass(frozen=True)
-class LayerParameters:
-    """One layer's parameters (or their gradients), in torch's layout and order of gates.
-
-    Views, with or without a leading pack axis. An LSTM's gates are i, f, g, o; a GRU's r, z, n.
-    """
-
-    weight_ih: Tensor
-    """(K, G*H, I); I is H above the first layer."""
-    weight_hh: Tensor
-    """(K, G*H, H)."""
-    bias_ih: Tensor
-    """(K, G*H)."""
-    bias_hh: Tensor
-    """(K, G*H)."""
+#: One layer's parameters (or their gradients) by name, as in `layer_shapes`; views, with or without
+#: a leading pack axis.
+LayerParameters = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,32 +36,17 @@ class NetworkParameters:
 class ParameterLayout:
     """Where each parameter lies in the flat buffer."""
 
-    kind: Literal["rnn", "gru", "lstm"]
+    spec: JobSpec
+    """Its cell and remedy say what parameters there are."""
     input_size: int
-    hidden_size: int
-    num_layers: int
     output_size: int
 
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each parameter by its name, in the order of the buffer.
+    @cached_property
+    def shapes(self) -> Shapes:
+        """Shape of each parameter by its name, in the order of the buffer."""
+        return network_shapes(self.spec, self.input_size, self.output_size)
 
-        `rnn.weight_ih_l0`, ..., `readout.weight`, `readout.bias`: the names in the state dict of a
-        torch module that has its recurrent part as `rnn` and a `torch.nn.Linear` as `readout`.
-        """
-        rows = NUM_GATES[self.kind] * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in range(self.num_layers):
-            columns = self.hidden_size if layer else self.input_size
-            shapes[f"rnn.weight_ih_l{layer}"] = (rows, columns)
-            shapes[f"rnn.weight_hh_l{layer}"] = (rows, self.hidden_size)
-            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
-            shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
-        shapes["readout.weight"] = (self.output_size, self.hidden_size)
-        shapes["readout.bias"] = (self.output_size,)
-        return shapes
-
-    @property
+    @cached_property
     def num_parameters(self) -> int:
         """P."""
         return sum(math.prod(shape) for shape in self.shapes.values())
@@ -90,13 +64,9 @@ class ParameterLayout:
     def views(self, buffer: Tensor) -> NetworkParameters:
         """Views of a (P,) or (K, P) buffer by their place in the network."""
         named = self.named(buffer)
+        names = layer_shapes(self.spec, self.input_size)
         layers = tuple(
-            LayerParameters(
-                weight_ih=named[f"rnn.weight_ih_l{layer}"],
-                weight_hh=named[f"rnn.weight_hh_l{layer}"],
-                bias_ih=named[f"rnn.bias_ih_l{layer}"],
-                bias_hh=named[f"rnn.bias_hh_l{layer}"],
-            )
-            for layer in range(self.num_layers)
+            {name: named[parameter_name(name, layer)] for name in names}
+            for layer in range(self.spec.cell.num_layers)
         )
         return NetworkParameters(layers, named["readout.weight"], named["readout.bias"])

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.cells.cell import LayerBackward, LayerPass
+from worker.cells.cell import LayerBackward, LayerPass, State
+from worker.cells.flow import LayerFlow, state_gradient_norm, weight_term_norm
 from worker.cells.products import (
     gate_saturation,
+    gradient_by_states,
     hidden_gradients,
     input_gradients,
     project_input,
@@ -29,13 +31,16 @@ from worker.training.parameters import LayerParameters
 class GruReference:
     """A GRU layer."""
 
-    def forward(self, x_KTBI: Tensor, parameters: LayerParameters) -> LayerPass:
-        """Run over all time steps, from h_0 = 0."""
-        gates_KTBG = project_input(x_KTBI, parameters.weight_ih, parameters.bias_ih)
+    def forward(
+        self, x_KTBI: Tensor, parameters: LayerParameters, initial: State | None = None
+    ) -> LayerPass:
+        """Run over all time steps."""
+        gates_KTBG = project_input(x_KTBI, parameters["weight_ih"], parameters["bias_ih"])
         hidden_KTBG = torch.empty_like(gates_KTBG)
-        size = parameters.weight_hh.shape[2]
+        size = parameters["weight_hh"].shape[2]
         h_KTBH = gates_KTBG.new_empty(*gates_KTBG.shape[:3], size)
-        weight_KHG, bias_K1G = parameters.weight_hh.transpose(1, 2), parameters.bias_hh[:, None]
+        weight_KHG = parameters["weight_hh"].transpose(1, 2)
+        bias_K1G = parameters["bias_hh"][:, None]
         rz_KTBN = gates_KTBG[..., : 2 * size]
         steps = zip(
             h_KTBH.unbind(1),
@@ -48,45 +53,66 @@ class GruReference:
             hidden_KTBG[..., 2 * size :].unbind(1),
             strict=True,
         )
-        previous_KBH = torch.zeros_like(h_KTBH[:, 0])
+        initial_KBH = initial[0] if initial else torch.zeros_like(h_KTBH[:, 0])
+        previous_KBH = initial_KBH
         for h_KBH, hidden, rz, hidden_rz, reset, update, new, m in steps:
             torch.baddbmm(bias_K1G, previous_KBH, weight_KHG, out=hidden)
             rz.add_(hidden_rz).sigmoid_()
             new.addcmul_(reset, m).tanh_()
             torch.lerp(new, previous_KBH, update, out=h_KBH)
             previous_KBH = h_KBH
-        return _GruPass(x_KTBI, h_KTBH, parameters, gates_KTBG, hidden_KTBG)
+        final = (h_KTBH[:, -1],)
+        return _GruPass(h_KTBH, final, x_KTBI, initial_KBH, parameters, gates_KTBG, hidden_KTBG)
 
 
 @dataclass(frozen=True)
 class _GruPass(LayerPass):
-    x_KTBI: Tensor
     h_KTBH: Tensor
+    final_state: State
+    x_KTBI: Tensor
+    initial_KBH: Tensor
     parameters: LayerParameters
     gates_KTBG: Tensor
     hidden_KTBG: Tensor
 
-    def saturation(self) -> Tensor:
-        return gate_saturation(self.gates_KTBG[..., : 2 * self.h_KTBH.shape[3]])
-
     def backward(
-        self, grad_h_KTBH: Tensor, gradients: LayerParameters, *, needs_grad_x: bool
+        self,
+        grad_h_KSBH: Tensor,
+        gradients: LayerParameters,
+        *,
+        grad_final: State | None = None,
+        needs_grad_x: bool,
+        measure: bool,
     ) -> LayerBackward:
+        time_steps, size = self.h_KTBH.shape[1], self.h_KTBH.shape[3]
+        saturation_K = gate_saturation(self.gates_KTBG[..., : 2 * size]) if measure else None
+        grad_final_KBH = grad_final[0] if grad_final else None
+        grad_h_KTBH = gradient_by_states(grad_h_KSBH, time_steps, grad_final_KBH)
         keep_KTBH = self._to_factors()
         factors_KTB3H = self.hidden_KTBG.view(*grad_h_KTBH.shape[:3], 3, -1)
         deltas, factors = self.hidden_KTBG.unbind(1), factors_KTB3H.unbind(1)
         grads, keeps = grad_h_KTBH.unbind(1), keep_KTBH.unbind(1)
-        for step in reversed(range(1, len(deltas))):
+        grad_initial_KBH = torch.empty_like(grads[0])
+        for step in reversed(range(time_steps)):
             factors[step].mul_(grads[step].unsqueeze(2))
-            grads[step - 1].addcmul_(grads[step], keeps[step])
-            grads[step - 1].baddbmm_(deltas[step], self.parameters.weight_hh)
-        factors[0].mul_(grads[0].unsqueeze(2))
-        hidden_gradients(self.h_KTBH, self.hidden_KTBG, gradients)
+            before = grads[step - 1] if step else grad_initial_KBH.zero_()
+            before.addcmul_(grads[step], keeps[step])
+            before.baddbmm_(deltas[step], self.parameters["weight_hh"])
+        hidden_gradients(self.initial_KBH, self.h_KTBH, self.hidden_KTBG, gradients)
         delta_input_KTBG = self._input_deltas(grad_h_KTBH)
         grad_x_KTBI = input_gradients(
             self.x_KTBI, delta_input_KTBG, self.parameters, gradients, needs_grad_x=needs_grad_x
         )
-        return LayerBackward(grad_x_KTBI, (grad_h_KTBH,), self.hidden_KTBG)
+        flow = None if saturation_K is None else self._flow(grad_h_KTBH, saturation_K)
+        return LayerBackward(grad_x_KTBI, (grad_initial_KBH,), flow)
+
+    def _flow(self, grad_h_KTBH: Tensor, saturation_K: Tensor) -> LayerFlow:
+        return LayerFlow(
+            grad_norm_KT=state_gradient_norm([grad_h_KTBH]),
+            weight_term_norm_KT=weight_term_norm(self.h_KTBH, self.hidden_KTBG, self.initial_KBH),
+            saturation_K=saturation_K,
+            silent_KH=None,
+        )
 
     def _to_factors(self) -> Tensor:
         """Turn what was kept into what dL/dh_t is to be multiplied by; returns z.
@@ -100,6 +126,7 @@ class _GruPass(LayerPass):
         keep_KTBH = update.clone()
         opposite_KTBH = 1 - keep_KTBH
         torch.neg(new, out=to_update)
+        to_update[:, 0].add_(self.initial_KBH)
         to_update[:, 1:].add_(self.h_KTBH[:, :-1])
         to_update.mul_(keep_KTBH).mul_(opposite_KTBH)
         new.mul_(new).neg_().add_(1).mul_(opposite_KTBH)

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.cells.cell import LayerBackward, LayerPass
+from worker.cells.cell import LayerBackward, LayerPass, State
+from worker.cells.flow import LayerFlow, state_gradient_norm, weight_term_norm
 from worker.cells.products import (
     gate_saturation,
+    gradient_by_states,
     hidden_gradients,
     input_gradients,
     project_input,
@@ -29,14 +31,16 @@ from worker.training.parameters import LayerParameters
 class LstmReference:
     """An LSTM layer."""
 
-    def forward(self, x_KTBI: Tensor, parameters: LayerParameters) -> LayerPass:
-        """Run over all time steps, from h_0 = c_0 = 0."""
-        bias_KG = parameters.bias_ih + parameters.bias_hh
-        gates_KTBG = project_input(x_KTBI, parameters.weight_ih, bias_KG)
-        size = parameters.weight_hh.shape[2]
+    def forward(
+        self, x_KTBI: Tensor, parameters: LayerParameters, initial: State | None = None
+    ) -> LayerPass:
+        """Run over all time steps."""
+        bias_KG = parameters["bias_ih"] + parameters["bias_hh"]
+        gates_KTBG = project_input(x_KTBI, parameters["weight_ih"], bias_KG)
+        size = parameters["weight_hh"].shape[2]
         c_KTBH = gates_KTBG.new_empty(*gates_KTBG.shape[:3], size)
         squashed_KTBH, h_KTBH = torch.empty_like(c_KTBH), torch.empty_like(c_KTBH)
-        weight_KHG = parameters.weight_hh.transpose(1, 2)
+        weight_KHG = parameters["weight_hh"].transpose(1, 2)
         steps = zip(
             gates_KTBG.unbind(1),
             gates_KTBG[..., : 2 * size].unbind(1),
@@ -46,7 +50,9 @@ class LstmReference:
             h_KTBH.unbind(1),
             strict=True,
         )
-        h_before = c_before = torch.zeros_like(h_KTBH[:, 0])
+        zeros_KBH = torch.zeros_like(h_KTBH[:, 0])
+        start = (initial[0], initial[1]) if initial else (zeros_KBH, zeros_KBH)
+        h_before, c_before = start
         for gates, input_forget, i, f, g, o, c, squashed, h in steps:
             gates.baddbmm_(h_before, weight_KHG)
             input_forget.sigmoid_()
@@ -56,45 +62,73 @@ class LstmReference:
             torch.tanh(c, out=squashed)
             torch.mul(o, squashed, out=h)
             h_before, c_before = h, c
-        return _LstmPass(x_KTBI, h_KTBH, parameters, gates_KTBG, c_KTBH, squashed_KTBH)
+        final = (h_KTBH[:, -1], c_KTBH[:, -1])
+        return _LstmPass(
+            h_KTBH, final, x_KTBI, start, parameters, gates_KTBG, c_KTBH, squashed_KTBH
+        )
 
 
 @dataclass(frozen=True)
 class _LstmPass(LayerPass):
-    x_KTBI: Tensor
     h_KTBH: Tensor
+    final_state: State
+    x_KTBI: Tensor
+    initial: tuple[Tensor, Tensor]
     parameters: LayerParameters
     gates_KTBG: Tensor
     c_KTBH: Tensor
     squashed_KTBH: Tensor  # tanh(c_t)
 
-    def saturation(self) -> Tensor:
-        i, f, _, o = self.gates_KTBG.chunk(4, dim=3)
-        shares = [gate_saturation(gate) for gate in (i, f, o)]
-        return torch.stack(shares).mean(dim=0)
-
     def backward(
-        self, grad_h_KTBH: Tensor, gradients: LayerParameters, *, needs_grad_x: bool
+        self,
+        grad_h_KSBH: Tensor,
+        gradients: LayerParameters,
+        *,
+        grad_final: State | None = None,
+        needs_grad_x: bool,
+        measure: bool,
     ) -> LayerBackward:
-        keep_KTBH = self._to_factors()
+        time_steps = self.h_KTBH.shape[1]
+        saturation_K = self._saturation() if measure else None
+        grad_h_final, grad_c_final = grad_final or (None, None)
+        grad_h_KTBH = gradient_by_states(grad_h_KSBH, time_steps, grad_h_final)
         grad_c_KTBH = torch.zeros_like(grad_h_KTBH)
+        if grad_c_final is not None:
+            grad_c_KTBH[:, -1] = grad_c_final
+        keep_KTBH = self._to_factors()
         factors_KTB4H = self.gates_KTBG.view(*grad_h_KTBH.shape[:3], 4, -1)
         deltas, to_c = self.gates_KTBG.unbind(1), self.squashed_KTBH.unbind(1)
         by_c, by_h = factors_KTB4H[..., :3, :].unbind(1), factors_KTB4H[..., 3, :].unbind(1)
         keeps, grads_h, grads_c = keep_KTBH.unbind(1), grad_h_KTBH.unbind(1), grad_c_KTBH.unbind(1)
-        total_c = torch.empty_like(grads_c[0])
-        for step in reversed(range(len(deltas))):
+        total_c, before_h = torch.empty_like(grads_c[0]), torch.zeros_like(grads_c[0])
+        before_c = torch.empty_like(total_c)
+        for step in reversed(range(time_steps)):
             torch.addcmul(grads_c[step], grads_h[step], to_c[step], out=total_c)
             by_c[step].mul_(total_c.unsqueeze(2))
             by_h[step].mul_(grads_h[step])
-            if step:
-                torch.mul(total_c, keeps[step], out=grads_c[step - 1])
-                grads_h[step - 1].baddbmm_(deltas[step], self.parameters.weight_hh)
-        hidden_gradients(self.h_KTBH, self.gates_KTBG, gradients)
+            torch.mul(total_c, keeps[step], out=grads_c[step - 1] if step else before_c)
+            into = grads_h[step - 1] if step else before_h
+            into.baddbmm_(deltas[step], self.parameters["weight_hh"])
+        hidden_gradients(self.initial[0], self.h_KTBH, self.gates_KTBG, gradients)
         grad_x_KTBI = input_gradients(
             self.x_KTBI, self.gates_KTBG, self.parameters, gradients, needs_grad_x=needs_grad_x
         )
-        return LayerBackward(grad_x_KTBI, (grad_h_KTBH, grad_c_KTBH), self.gates_KTBG)
+        grads = [grad_h_KTBH, grad_c_KTBH]
+        flow = None if saturation_K is None else self._flow(grads, saturation_K)
+        return LayerBackward(grad_x_KTBI, (before_h, before_c), flow)
+
+    def _saturation(self) -> Tensor:
+        i, f, _, o = self.gates_KTBG.chunk(4, dim=3)
+        shares = [gate_saturation(gate) for gate in (i, f, o)]
+        return torch.stack(shares).mean(dim=0)
+
+    def _flow(self, grad_states: list[Tensor], saturation_K: Tensor) -> LayerFlow:
+        return LayerFlow(
+            grad_norm_KT=state_gradient_norm(grad_states),
+            weight_term_norm_KT=weight_term_norm(self.h_KTBH, self.gates_KTBG, self.initial[0]),
+            saturation_K=saturation_K,
+            silent_KH=None,
+        )
 
     def _to_factors(self) -> Tensor:
         """Turn what was kept into what the gradients are to be multiplied by; returns f.
@@ -107,7 +141,7 @@ class _LstmPass(LayerPass):
         keep_KTBH = f.clone()
         f.mul_(1 - keep_KTBH)
         f[:, 1:].mul_(self.c_KTBH[:, :-1])
-        f[:, 0].zero_()
+        f[:, 0].mul_(self.initial[1])
         i_slope_KTBH = (1 - i).mul_(i).mul_(g)
         g.mul_(g).neg_().add_(1).mul_(i)
         i.copy_(i_slope_KTBH)

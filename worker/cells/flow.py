@@ -1,0 +1,68 @@
+"""What a layer's backward pass shows of the gradient on its way through time.
+
+Shapes: K jobs of a pack, T time steps, B sequences, H hidden units, G gates times H.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LayerFlow:
+    """How the gradient came back through one layer, and how its units behaved."""
+
+    grad_norm_KT: Tensor
+    """float64 norm over batch and units of dL/dh_t, or of an LSTM's dL/d(h_t, c_t).
+
+    The derivative is the total one, with every path through later steps and upper layers. For h_t
+    it is what autograd leaves in `h_t.grad`; c_t counts as what step t hands on to the next.
+    """
+    weight_term_norm_KT: Tensor
+    """float64 Frobenius norm of the term of dL/dW_hh through step t, the sum over the batch of
+    delta_t h_{t-1}^T; the terms add up to dL/dW_hh. nan if the cell has no such weights."""
+    saturation_K: Tensor
+    """float64 share of activations at their flat ends, in [0, 1]."""
+    silent_KH: Tensor | None
+    """Whether a unit was 0 over batch and time; None if the cell's units cannot die."""
+
+
+def join_in_time(flows: Sequence[LayerFlow]) -> LayerFlow:
+    """The flow of a sequence from those of its consecutive parts."""
+    steps = [flow.grad_norm_KT.shape[1] for flow in flows]
+    shares = [count * flow.saturation_K for count, flow in zip(steps, flows, strict=True)]
+    silent = [flow.silent_KH for flow in flows if flow.silent_KH is not None]
+    return LayerFlow(
+        grad_norm_KT=torch.cat([flow.grad_norm_KT for flow in flows], dim=1),
+        weight_term_norm_KT=torch.cat([flow.weight_term_norm_KT for flow in flows], dim=1),
+        saturation_K=torch.stack(shares).sum(dim=0) / sum(steps),
+        silent_KH=torch.stack(silent).all(dim=0) if silent else None,
+    )
+
+
+def state_gradient_norm(grad_states: Sequence[Tensor]) -> Tensor:
+    """`LayerFlow.grad_norm_KT` from the gradients (K, T, B, H) by each part of the state."""
+    norms = [
+        torch.linalg.vector_norm(gradient_KTBH, dim=(2, 3), dtype=torch.float64)
+        for gradient_KTBH in grad_states
+    ]
+    combined_KT: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+    return combined_KT
+
+
+def weight_term_norm(
+    h_KTBH: Tensor, delta_KTBG: Tensor, initial_KBH: Tensor | None = None
+) -> Tensor:
+    """`LayerFlow.weight_term_norm_KT` from the states and the deltas of W_hh h_{t-1}."""
+    first_KBH = torch.zeros_like(h_KTBH[:, 0]) if initial_KBH is None else initial_KBH
+    before = [first_KBH, *h_KTBH[:, :-1].unbind(1)]
+    # A step at a time: the terms of all of them would be T times the weights.
+    norms = [
+        torch.linalg.vector_norm(
+            torch.bmm(delta_KBG.transpose(1, 2), before_KBH), dim=(1, 2), dtype=torch.float64
+        )
+        for delta_KBG, before_KBH in zip(delta_KTBG.unbind(1), before, strict=True)
+    ]
+    return torch.stack(norms, dim=1)
