@@ -1,6 +1,7 @@
 """What a dataset is to the trainer: batches of sequences, and what counts as learned.
 
-Shapes: N sequences (a batch or a held-out set), T time steps, I input features, O outputs.
+Shapes: N sequences (a batch or a held-out set), T time steps, S of them with an answer due,
+I input features, O outputs.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ class DatasetInvalidError(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences and what is to be said after their last step."""
+    """Sequences and what is to be said after each of their last S steps."""
 
     x_NTI: Floats
     """Inputs, float32."""
     target: Targets
-    """(N,) int64 class numbers for cross entropy, (N, O) float32 values for squared error."""
+    """(N, S) int64 class numbers for cross entropy, (N, S, O) float32 values for squared error."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Task:
     """Held-out loss, in the same units, from which on the task counts as learned."""
     unit_scale: float = 1.0
     """Factor from the loss that is trained on to the task's own units."""
+    target_steps: int = 1
+    """S, from 1 to T: after each of the last S time steps an answer is due; the loss is the mean
+    over them."""
 
 
 class Dataset(Protocol):

@@ -29,14 +29,14 @@ def _open(spec: DatasetSpec, seed: int = 3) -> Dataset:
 
 @each_task
 def test_a_batch_has_the_shapes_and_types_its_task_promises(spec: DatasetSpec) -> None:
-    """Inputs are float32 (N, T, I); targets are int64 classes or float32 values."""
+    """Inputs are float32 (N, T, I); targets int64 (N, S) classes or float32 (N, S, O) values."""
     dataset = _open(spec)
     task, batch = dataset.task, dataset.batch(1, 6)
 
     assert batch.x_NTI.shape == (6, task.seq_len, task.input_size)
     assert batch.x_NTI.dtype == np.float32
     classes = task.loss == "cross_entropy"
-    assert batch.target.shape == ((6,) if classes else (6, task.output_size))
+    assert batch.target.shape == (6, task.target_steps, task.output_size)[: 2 if classes else 3]
     assert batch.target.dtype == (np.int64 if classes else np.float32)
 
 
