@@ -34,7 +34,9 @@ def _targets(dataset: WindowDataset, batch: Batch) -> list[list[float]]:
     """The targets of a batch in their own units, unscaled by hand."""
     train_y = np.unique(10.0 * np.arange(70))
     assert dataset.task.unit_scale == pytest.approx(train_y.std() ** 2)
-    unscaled: list[list[float]] = np.round(batch.target[:, 0] * train_y.std() + train_y.mean()).tolist()
+    unscaled: list[list[float]] = np.round(
+        batch.target[:, 0] * train_y.std() + train_y.mean()
+    ).tolist()
     return unscaled
 
 
