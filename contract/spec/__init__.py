@@ -3,9 +3,12 @@
 from contract.spec.cell import Cell, Gru, Lstm, Rnn
 from contract.spec.dataset import (
     Adding,
+    CopyMemory,
     Dataset,
     DelayedRecall,
     Forecast,
+    MackeyGlass,
+    SequentialDigits,
     SubjectRecall,
     TemporalOrder,
     Upload,
@@ -49,10 +52,10 @@ from contract.spec.training import (
 )
 
 __all__ = [
-    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant", "Cosine",
-    "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential", "Forecast",
-    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl",
-    "Lstm", "NormClipping", "Optimizer", "Orthogonal", "Plateau", "Relu", "Remedy", "RmsProp",
-    "Rnn", "Run", "Sgd", "Step", "SubjectRecall", "Tanh", "Target", "TemporalOrder", "Training",
-    "Upload", "ValueClipping", "XavierNormal", "XavierUniform",
+    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant", "CopyMemory",
+    "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential", "Forecast",
+    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl", "Lstm",
+    "MackeyGlass", "NormClipping", "Optimizer", "Orthogonal", "Plateau", "Relu", "Remedy",
+    "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step", "SubjectRecall", "Tanh", "Target",
+    "TemporalOrder", "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform",
 ]  # fmt: skip

@@ -57,6 +57,47 @@ class SubjectRecall(SpecModel):
     """Filler words between the sentence with the subject and the question."""
 
 
+class CopyMemory(SpecModel):
+    """Repeat a row of symbols after a pause of `lag` steps; an answer is due after every step.
+
+    Source: Arjovsky et al. 2016, after Hochreiter & Schmidhuber 1997.
+    """
+
+    kind: Literal["copy_memory"]
+    lag: Annotated[Integer, Field(ge=1, le=9_000)] = 50
+    """Steps from the last symbol to the delimiter, T in the literature."""
+    num_symbols: Annotated[Integer, Field(ge=2, le=64)] = 8
+    """How many symbols there are to tell apart."""
+    num_values: Annotated[Integer, Field(ge=1, le=500)] = 10
+    """How many are to be copied; a sequence has `lag + 2 * num_values` steps."""
+
+
+class MackeyGlass(SpecModel):
+    """Predict the chaotic Mackey-Glass series, a new one for each seed, `horizon` steps ahead.
+
+    Source: Mackey & Glass 1977; 15 steps ahead as in Voelker et al. 2019.
+    """
+
+    kind: Literal["mackey_glass"]
+    seq_len: Annotated[Integer, Field(ge=2, le=1_000)] = 100
+    """Values in one window, one unit of time apart."""
+    horizon: Annotated[Integer, Field(ge=1, le=100)] = 15
+    """Steps from the last value seen to the one predicted."""
+    tau: Annotated[Integer, Field(ge=10, le=100)] = 17
+    """Delay of the equation; from 17 on the series is chaotic, below it is periodic."""
+
+
+class SequentialDigits(SpecModel):
+    """Name a handwritten digit after seeing its 64 pixels one by one.
+
+    Source: Alpaydin & Kaynak 1998, scikit-learn's part; one pixel a step as in Le et al. 2015.
+    """
+
+    kind: Literal["sequential_digits"]
+    permute: Annotated[bool, Field(strict=True)] = False
+    """Whether the pixels come in one fixed random order instead of row by row."""
+
+
 class Forecast(SpecModel):
     """Predict the next `horizon` values of `target` from the last `seq_len` rows of `inputs`."""
 
@@ -97,5 +138,13 @@ class Upload(SpecModel):
 
 
 Dataset = Annotated[
-    Adding | DelayedRecall | TemporalOrder | SubjectRecall | Upload, Field(discriminator="kind")
+    Adding
+    | DelayedRecall
+    | TemporalOrder
+    | SubjectRecall
+    | CopyMemory
+    | MackeyGlass
+    | SequentialDigits
+    | Upload,
+    Field(discriminator="kind"),
 ]

@@ -41,4 +41,4 @@ def _draw(generator: np.random.Generator, size: int, spec: DelayedRecall) -> Bat
     symbols_NT = np.full((size, spec.seq_len), blank, dtype=np.int64)
     symbols_NT[:, 0] = shown_N
     symbols_NT[:, -1] = cue
-    return Batch(one_hot(symbols_NT, spec.num_symbols + 2), shown_N)
+    return Batch(one_hot(symbols_NT, spec.num_symbols + 2), shown_N[:, np.newaxis])

@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["train", "validation", "test"]
+Purpose = Literal["train", "validation", "test", "series"]
 
-_PURPOSE_KEYS: dict[Purpose, int] = {"train": 1, "validation": 2, "test": 3}
+_PURPOSE_KEYS: dict[Purpose, int] = {"train": 1, "validation": 2, "test": 3, "series": 4}
 
 
 def draws(seed: int, purpose: Purpose, step: int = 0) -> np.random.Generator:
@@ -18,7 +18,7 @@ def draws(seed: int, purpose: Purpose, step: int = 0) -> np.random.Generator:
     Args:
         seed: from 0 to 2^64 - 1.
         purpose: what the numbers are for; keeps held-out data apart from training data.
-        step: optimizer step, from 0 to 2^64 - 1; 0 for a held-out set.
+        step: optimizer step, from 0 to 2^64 - 1; 0 for what belongs to no step.
 
     Source:
         Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.

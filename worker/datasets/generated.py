@@ -41,8 +41,13 @@ class GeneratedDataset:
         return self._held_out("test")
 
     def _held_out(self, purpose: Purpose) -> Batch:
-        fitting = HELD_OUT_NUMBERS // (self.task.seq_len * self.task.input_size)
-        return self.draw(draws(self.seed, purpose), min(HELD_OUT_SEQUENCES, max(1, fitting)))
+        fitting = sequences_held_out(self.task.seq_len * self.task.input_size)
+        return self.draw(draws(self.seed, purpose), min(HELD_OUT_SEQUENCES, fitting))
+
+
+def sequences_held_out(numbers: int) -> int:
+    """How many sequences of so many numbers each a held-out set may hold; at least one."""
+    return max(1, HELD_OUT_NUMBERS // numbers)
 
 
 def one_hot(symbols: NDArray[np.int64], size: int) -> Floats:

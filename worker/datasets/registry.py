@@ -7,14 +7,17 @@ import pyarrow as pa
 
 from contract import spec
 from worker.datasets.adding import make_adding
+from worker.datasets.copy_memory import make_copy_memory
 from worker.datasets.delayed_recall import make_delayed_recall
 from worker.datasets.forecast import make_forecast
+from worker.datasets.mackey_glass import make_mackey_glass
+from worker.datasets.sequential_digits import make_sequential_digits
 from worker.datasets.subject_recall import make_subject_recall
 from worker.datasets.task import Dataset
 from worker.datasets.temporal_order import make_temporal_order
 
 
-def open_dataset(
+def open_dataset(  # noqa: PLR0911 - one return a kind
     dataset: spec.Dataset, seed: int, read_table: Callable[[str], pa.Table]
 ) -> Dataset:
     """The dataset a spec describes.
@@ -36,6 +39,12 @@ def open_dataset(
             return make_temporal_order(dataset, seed)
         case spec.SubjectRecall():
             return make_subject_recall(dataset, seed)
+        case spec.CopyMemory():
+            return make_copy_memory(dataset, seed)
+        case spec.MackeyGlass():
+            return make_mackey_glass(dataset, seed)
+        case spec.SequentialDigits():
+            return make_sequential_digits(dataset, seed)
         case spec.Upload():
             return make_forecast(dataset.task, read_table(dataset.dataset_id), seed)
         case unknown:

@@ -74,7 +74,7 @@ def _draw(generator: np.random.Generator, size: int, gap: int) -> Batch:
     opening_NL[:, SUBJECT_POSITION] = subject_N  # the subjects are the vocabulary's first words
     filler_NG = _filler(generator, size, gap)
     word_NT = np.concatenate([opening_NL, filler_NG, _QUESTION.repeat(size, axis=0)], axis=1)
-    return Batch(one_hot(word_NT, len(VOCABULARY)), subject_N)
+    return Batch(one_hot(word_NT, len(VOCABULARY)), subject_N[:, np.newaxis])
 
 
 def _filler(generator: np.random.Generator, size: int, gap: int) -> Words:

@@ -1,7 +1,7 @@
 """What a dataset is to the trainer: batches of sequences, and what counts as learned.
 
-Shapes: N sequences (a batch or a held-out set), T time steps, S of them with a target, I input
-features, O outputs.
+Shapes: N sequences (a batch or a held-out set), T time steps, S of them with an answer due,
+I input features, O outputs.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,12 @@ class DatasetInvalidError(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences and what is to be said after their last steps."""
+    """Sequences and what is to be said after each of their last S steps."""
 
     x_NTI: Floats
     """Inputs, float32."""
     target: Targets
-    """(N, S) int64 class numbers for cross entropy, (N, S, O) float32 for squared error; one for
-    each of the last S time steps."""
+    """(N, S) int64 class numbers for cross entropy, (N, S, O) float32 values for squared error."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,11 @@ class Task:
     """Held-out loss of doing nothing, in the task's own units."""
     learned_below: float
     """Held-out loss, in the same units, from which on the task counts as learned."""
-    target_steps: int = 1
-    """S: an answer is due after each of the last S time steps."""
     unit_scale: float = 1.0
     """Factor from the loss that is trained on to the task's own units."""
+    target_steps: int = 1
+    """S, from 1 to T: after each of the last S time steps an answer is due; the loss is the mean
+    over them."""
 
 
 class Dataset(Protocol):

@@ -50,4 +50,5 @@ def _draw(generator: np.random.Generator, size: int, seq_len: int) -> Batch:
     marked_N2 = generator.integers(0, _MARKED, (size, 2))
     symbols_NT[rows_N, generator.integers(tenth, 2 * tenth, size)] = marked_N2[:, 0]
     symbols_NT[rows_N, generator.integers(half, half + tenth, size)] = marked_N2[:, 1]
-    return Batch(one_hot(symbols_NT, _SYMBOLS), _MARKED * marked_N2[:, 0] + marked_N2[:, 1])
+    order_N1 = _MARKED * marked_N2[:, :1] + marked_N2[:, 1:]
+    return Batch(one_hot(symbols_NT, _SYMBOLS), order_N1)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from contract.spec import Forecast, Upload
 from contract.spec.dataset import rows_needed
 from contract.tabular import TableLimits, ingest, read_table
-from worker.datasets.forecast import ForecastDataset, make_forecast
+from worker.datasets.forecast import make_forecast
 from worker.datasets.registry import open_dataset
 from worker.datasets.task import Batch, DatasetInvalidError
+from worker.datasets.windows import WindowDataset
 
 SUNSPOTS = Path(__file__).parents[3] / "examples" / "sunspots.csv"
 FORECAST = Forecast(kind="forecast", target="y", inputs=("y",), seq_len=4)
@@ -29,11 +30,13 @@ def _table(num_rows: int) -> pa.Table:
     return pa.table({"y": 10.0 * np.arange(num_rows)})
 
 
-def _targets(dataset: ForecastDataset, batch: Batch) -> list[list[float]]:
+def _targets(dataset: WindowDataset, batch: Batch) -> list[list[float]]:
     """The targets of a batch in their own units, unscaled by hand."""
     train_y = np.unique(10.0 * np.arange(70))
     assert dataset.task.unit_scale == pytest.approx(train_y.std() ** 2)
-    unscaled: list[list[float]] = np.round(batch.target * train_y.std() + train_y.mean()).tolist()
+    unscaled: list[list[float]] = np.round(
+        batch.target[:, 0] * train_y.std() + train_y.mean()
+    ).tolist()
     return unscaled
 
 
@@ -59,8 +62,8 @@ def test_a_window_is_followed_at_once_by_its_targets() -> None:
     batch = dataset.test()
     step = 10 / dataset.task.unit_scale**0.5
 
-    rows_ND = np.concatenate([batch.x_NTI[:, :, 0], batch.target], axis=1)
-    assert batch.target.shape == (13, 3)
+    rows_ND = np.concatenate([batch.x_NTI[:, :, 0], batch.target[:, 0]], axis=1)
+    assert batch.target.shape == (13, 1, 3)
     np.testing.assert_allclose(np.diff(rows_ND, axis=1), step, rtol=1e-4)
 
 
@@ -111,7 +114,7 @@ def test_unit_scale_leads_from_the_trained_loss_to_the_baselines_units() -> None
     dataset = make_forecast(FORECAST, pa.table({"y": values}), 0)
     test = dataset.test()
 
-    scaled = np.mean((test.target[:, 0] - test.x_NTI[:, -1, 0]) ** 2)
+    scaled = np.mean((test.target[:, 0, 0] - test.x_NTI[:, -1, 0]) ** 2)
     assert float(scaled) * dataset.task.unit_scale == pytest.approx(dataset.task.baseline)
 
 
@@ -133,7 +136,7 @@ def test_windows_never_cross_from_one_series_to_another() -> None:
     dataset = make_forecast(_with(series_id="id", time="t"), table, 0)
 
     for batch in (dataset.batch(1, 500), dataset.validation(), dataset.test()):
-        rows_ND = np.concatenate([batch.x_NTI[:, :, 0], batch.target], axis=1)
+        rows_ND = np.concatenate([batch.x_NTI[:, :, 0], batch.target[:, 0]], axis=1)
         assert (np.ptp(rows_ND, axis=1) * dataset.task.unit_scale**0.5 < 5).all()
     assert len(dataset.test().target) == 30
 

@@ -12,7 +12,7 @@ from worker.datasets.subject_recall import make_subject_recall, words
 
 def _sentences(gap: int, seed: int = 0) -> tuple[list[str], list[int]]:
     batch = make_subject_recall(SubjectRecall(kind="subject_recall", gap=gap), seed).batch(1, 32)
-    return words(batch.x_NTI), batch.target.tolist()
+    return words(batch.x_NTI), batch.target[:, 0].tolist()
 
 
 @given(gap=st.integers(0, 100), seed=st.integers(0, 2**63 - 1))

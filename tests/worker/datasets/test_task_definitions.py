@@ -20,7 +20,7 @@ def test_adding_marks_one_value_in_each_half_and_asks_for_their_sum(
     for x_TI, target in zip(batch.x_NTI, batch.target, strict=True):
         first, second = np.flatnonzero(x_TI[:, 1])
         assert first < seq_len // 2 <= second
-        assert target[0] == x_TI[first, 0] + x_TI[second, 0]
+        assert target[0, 0] == x_TI[first, 0] + x_TI[second, 0]
 
 
 def test_adding_draws_its_values_evenly_from_0_to_1() -> None:
@@ -41,7 +41,7 @@ def test_delayed_recall_shows_a_symbol_then_blanks_then_the_cue(
     symbol_NT = batch.x_NTI.argmax(axis=2)
 
     assert (batch.x_NTI.sum(axis=2) == 1).all()
-    np.testing.assert_array_equal(symbol_NT[:, 0], batch.target)
+    np.testing.assert_array_equal(symbol_NT[:, :1], batch.target)
     assert (symbol_NT[:, 1:-1] == num_symbols).all()
     assert (symbol_NT[:, -1] == num_symbols + 1).all()
 
@@ -56,7 +56,7 @@ def test_temporal_order_hides_two_symbols_in_their_tenths(seq_len: int, seed: in
         first, second = np.flatnonzero(symbol_T < 2)
         assert seq_len // 10 <= first < 2 * (seq_len // 10)
         assert seq_len // 2 <= second < seq_len // 2 + seq_len // 10
-        assert target == 2 * symbol_T[first] + symbol_T[second]
+        assert target[0] == 2 * symbol_T[first] + symbol_T[second]
 
 
 def test_temporal_order_uses_every_position_and_every_class() -> None:
