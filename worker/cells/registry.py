@@ -25,9 +25,7 @@ def make_layers(
     return (_make_cell(specs, device, dtype),) * specs[0].cell.num_layers
 
 
-def _make_cell(
-    specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype
-) -> RecurrentCell:
+def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> RecurrentCell:
     match specs[0].cell.kind:
         case "rnn":
             activations = [spec.remedy.activation for spec in specs]

@@ -111,7 +111,9 @@ def _apply(layer: LayerParameters, cell: Cell, remedy: Remedy, generator: torch.
             _zero_biases(layer)
         case Orthogonal(gain=gain):
             _fill_gates(
-                layer["weight_hh"], cell, lambda block, _: nn.init.orthogonal_(block, gain, generator)
+                layer["weight_hh"],
+                cell,
+                lambda block, _: nn.init.orthogonal_(block, gain, generator),
             )
             _zero_biases(layer)
         case Identity(scale=scale):

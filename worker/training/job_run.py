@@ -44,7 +44,7 @@ class JobRun:
         return self.running and (step == 1 or step % self._spec.diagnostics.flow_every == 0)
 
     def is_radius_step(self, step: int) -> bool:
-        """Whether the spectral radius is recorded, too: at the first flow step of every 50 steps."""
+        """Whether the spectral radius is recorded, too: at the first flow step of each 50 steps."""
         before = step - self._spec.diagnostics.flow_every
         return self.is_flow_step(step) and (
             step == 1 or step // RADIUS_EVERY > before // RADIUS_EVERY

@@ -98,9 +98,7 @@ class Teacher:
         if not measure or exercise.target.shape[1] == 1:
             return lesson
         scratch_KP = torch.empty_like(gradients_KP)
-        of_last = self._learn(
-            exercise.last_target_alone(), parameters_KP, scratch_KP, measure=True
-        )
+        of_last = self._learn(exercise.last_target_alone(), parameters_KP, scratch_KP, measure=True)
         flows = [
             replace(flow, grad_norm_KT=flow_of_last.grad_norm_KT)
             for flow, flow_of_last in zip(lesson.flows, of_last.flows, strict=True)

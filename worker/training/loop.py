@@ -20,7 +20,7 @@ from worker.training.lesson import Exercise, Lesson, Teacher
 from worker.training.model import stack_batches
 from worker.training.optimizers import make_optimizer
 from worker.training.pack import Pack
-from worker.training.records import JobStep, StepRecord
+from worker.training.records import FlowRecord, JobStep, StepRecord
 
 
 def train(
@@ -142,7 +142,6 @@ class Trainer:
     ) -> JobStep:
         loss, grad_norm, clip_coef, param_norm, before_norm, update_norm, updated = measured_M
         job = self._jobs[index]
-        has_flow, has_radius = job.is_flow_step(self._step), job.is_radius_step(self._step)
         network = self._pack.layout.views(self._parameters_KP[index : index + 1])
         evaluation, end = job.conclude(
             self._step,
@@ -161,9 +160,15 @@ class Trainer:
                 update_ratio=update_norm / before_norm if before_norm else 0.0,
             ),
             evaluation=evaluation,
-            flow=flow.record(self._step, index, with_radius=has_radius) if flow and has_flow else None,
+            flow=self._flow_record(flow, index) if flow else None,
             end=end,
         )
+
+    def _flow_record(self, flow: PackFlow, index: int) -> FlowRecord | None:
+        job = self._jobs[index]
+        if not job.is_flow_step(self._step):
+            return None
+        return flow.record(self._step, index, with_radius=job.is_radius_step(self._step))
 
 
 def _norms(after_KP: Tensor, before_KP: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -114,7 +114,7 @@ class Model:
 
 
 def read_out(h_KSBH: Tensor, parameters: NetworkParameters) -> Tensor:
-    """y = W h + b: (K, S, B, O)."""
+    """The predictions W h + b, (K, S, B, O)."""
     jobs, steps, sequences, _ = h_KSBH.shape
     h_KNH = h_KSBH.reshape(jobs, steps * sequences, -1)
     prediction_KNO = torch.baddbmm(
