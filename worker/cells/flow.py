@@ -31,6 +31,8 @@ class LayerFlow:
 
 def join_in_time(flows: Sequence[LayerFlow]) -> LayerFlow:
     """The flow of a sequence from those of its consecutive parts."""
+    if len(flows) == 1:
+        return flows[0]
     steps = [flow.grad_norm_KT.shape[1] for flow in flows]
     shares = [count * flow.saturation_K for count, flow in zip(steps, flows, strict=True)]
     silent = [flow.silent_KH for flow in flows if flow.silent_KH is not None]

@@ -6,8 +6,11 @@ import torch
 
 from contract.spec import JobSpec
 from worker.cells.cell import RecurrentCell
+from worker.cells.gru.cpu import GruCpu
 from worker.cells.gru.reference import GruReference
+from worker.cells.lstm.cpu import LstmCpu
 from worker.cells.lstm.reference import LstmReference
+from worker.cells.rnn.cpu import RnnCpu
 from worker.cells.rnn.reference import RnnReference
 from worker.remedies.activations import make_nonlinearity
 
@@ -26,11 +29,13 @@ def make_layers(
 
 
 def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> RecurrentCell:
+    has_kernel = device.type == "cpu" and dtype == torch.float32
     match specs[0].cell.kind:
         case "rnn":
             activations = [spec.remedy.activation for spec in specs]
-            return RnnReference(make_nonlinearity(activations, device, dtype))
+            nonlinearity = make_nonlinearity(activations, device, dtype)
+            return RnnCpu(nonlinearity) if has_kernel else RnnReference(nonlinearity)
         case "gru":
-            return GruReference()
+            return GruCpu() if has_kernel else GruReference()
         case "lstm":
-            return LstmReference()
+            return LstmCpu() if has_kernel else LstmReference()

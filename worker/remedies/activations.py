@@ -7,17 +7,28 @@ output h = phi(a), so that the input a need not be kept.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from contract.spec.remedy import Activation, LeakyRelu, Relu, Tanh
 
 # |h| above this counts as the flat end of tanh: its slope there is below 0.06.
-_TANH_FLAT = 0.97
+TANH_FLAT = 0.97
 
 
 class Nonlinearity(ABC):
     """An elementwise function with its derivative."""
+
+    is_tanh = False
+    """Whether it is tanh; the others are two straight lines that meet at 0."""
+    can_die = False
+    """Whether a unit can be 0 for every input."""
+
+    def __init__(self, slopes: Sequence[float]) -> None:
+        self.slopes = np.array(slopes, np.float32)
+        """(K,) derivative where the input is negative; unused for tanh."""
 
     @abstractmethod
     def apply_(self, a_KBH: Tensor) -> None:
@@ -39,6 +50,8 @@ class Nonlinearity(ABC):
 class _Tanh(Nonlinearity):
     """tanh(a); derivative 1 - h^2."""
 
+    is_tanh = True
+
     def apply_(self, a_KBH: Tensor) -> None:
         a_KBH.tanh_()
 
@@ -46,7 +59,7 @@ class _Tanh(Nonlinearity):
         return torch.mul(h_KTBH, h_KTBH).neg_().add_(1)
 
     def saturation(self, h_KTBH: Tensor) -> Tensor:
-        return (h_KTBH.abs() > _TANH_FLAT).double().mean(dim=(1, 2, 3))
+        return (h_KTBH.abs() > TANH_FLAT).double().mean(dim=(1, 2, 3))
 
 
 class _Relu(Nonlinearity):
@@ -55,6 +68,8 @@ class _Relu(Nonlinearity):
     Source:
         Le, Jaitly & Hinton, arXiv 1504.00941, for recurrent networks.
     """
+
+    can_die = True
 
     def apply_(self, a_KBH: Tensor) -> None:
         a_KBH.relu_()
@@ -74,6 +89,7 @@ class _LeakyRelu(Nonlinearity):
     """
 
     def __init__(self, slopes: Sequence[float], device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(slopes)
         self._slope_K11 = torch.tensor(slopes, device=device, dtype=dtype).view(-1, 1, 1)
         self._one = torch.ones((), device=device, dtype=dtype)
 
@@ -101,9 +117,9 @@ def make_nonlinearity(
     chosen = [activation or Tanh(kind="tanh") for activation in activations]
     kinds = {type(activation) for activation in chosen}
     if kinds == {Tanh}:
-        return _Tanh()
+        return _Tanh([0.0] * len(chosen))
     if kinds == {Relu}:
-        return _Relu()
+        return _Relu([0.0] * len(chosen))
     if kinds == {LeakyRelu}:
         slopes = [a.negative_slope for a in chosen if isinstance(a, LeakyRelu)]
         return _LeakyRelu(slopes, device, dtype)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from contract.spec.remedy import Clipping, NormClipping, ValueClipping
+from worker.training.norms import row_norm
 
 # torch's own guard against a division by zero in `clip_grad_norm_`.
 _NORM_EPS = 1e-6
@@ -49,8 +50,7 @@ def clip(gradients_KP: Tensor, clippings: Sequence[Clipping | None]) -> tuple[Te
 
 def _norm(gradients_KP: Tensor) -> Tensor:
     # One reduction by row: the same bits for a job in whatever pack it is.
-    norm_K: Tensor = torch.linalg.vector_norm(gradients_KP, dim=1, dtype=torch.float64)
-    return norm_K
+    return row_norm(gradients_KP)
 
 
 def _clip_norm(

@@ -23,7 +23,7 @@ from worker.cells.cell import LayerBackward, State
 from worker.cells.flow import LayerFlow, join_in_time
 from worker.training.losses import loss_gradient, loss_of_targets
 from worker.training.model import Model, NetworkPass, read_out
-from worker.training.parameters import NetworkParameters, ParameterLayout
+from worker.training.parameters import NetworkParameters, ParameterBuffer, ParameterLayout
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Teacher:
     def learn(
         self,
         exercise: Exercise,
-        parameters_KP: Tensor,
-        gradients_KP: Tensor,
+        parameters: NetworkParameters,
+        gradients: ParameterBuffer,
         *,
         measure: bool = False,
     ) -> Lesson:
@@ -89,33 +89,40 @@ class Teacher:
 
         Args:
             exercise: the batch.
-            parameters_KP: read only.
-            gradients_KP: overwritten.
+            parameters: read only.
+            gradients: overwritten.
             measure: whether the flow is wanted. Its `grad_norm_KT` is of the loss at the last
                 target alone; with several targets that is a backward pass of its own.
         """
-        lesson = self._learn(exercise, parameters_KP, gradients_KP, measure=measure)
+        lesson = self._learn(exercise, parameters, gradients, measure=measure)
         if not measure or exercise.target.shape[1] == 1:
             return lesson
-        scratch_KP = torch.empty_like(gradients_KP)
-        of_last = self._learn(exercise.last_target_alone(), parameters_KP, scratch_KP, measure=True)
+        of_last = self._learn(
+            exercise.last_target_alone(), parameters, self._scratch(gradients), measure=True
+        )
         flows = [
             replace(flow, grad_norm_KT=flow_of_last.grad_norm_KT)
             for flow, flow_of_last in zip(lesson.flows, of_last.flows, strict=True)
         ]
         return Lesson(lesson.loss_K, flows)
 
+    def _scratch(self, gradients: ParameterBuffer) -> ParameterBuffer:
+        return self.layout.buffer(torch.empty_like(gradients.flat_KP))
+
     def _learn(
-        self, exercise: Exercise, parameters_KP: Tensor, gradients_KP: Tensor, *, measure: bool
+        self,
+        exercise: Exercise,
+        parameters: NetworkParameters,
+        gradients: ParameterBuffer,
+        *,
+        measure: bool,
     ) -> Lesson:
-        parameters = self.layout.views(parameters_KP)
         parts = self._parts(exercise)
         starts = self._states_before(parts, parameters)
         is_whole = len(parts) == 1
-        scratch_KP = gradients_KP if is_whole else torch.empty_like(gradients_KP)
-        gradients = self.layout.views(scratch_KP)
+        scratch = gradients if is_whole else self._scratch(gradients)
         if not is_whole:
-            gradients_KP.zero_()
+            gradients.flat_KP.zero_()
         losses, flows, later = [], [], None
         for part, start in zip(reversed(parts), reversed(starts), strict=True):
             forward = self.model.forward(part.x_KTBI, parameters, start, part.masks)
@@ -126,15 +133,17 @@ class Teacher:
             grad_y_KSBO = loss_gradient(
                 self.model.loss, prediction_KSBO, part.target, exercise.num_targets
             )
-            grad_h_KSBH = _read_out_backward(forward, grad_y_KSBO, parameters, gradients)
+            grad_h_KSBH = _read_out_backward(forward, grad_y_KSBO, parameters, scratch.network)
             backwards = _layers_backward(
-                forward, grad_h_KSBH, gradients, later, part.masks, measure=measure
+                forward, grad_h_KSBH, scratch.network, later, part.masks, measure=measure
             )
             if not is_whole:
-                gradients_KP.add_(scratch_KP)
+                gradients.flat_KP.add_(scratch.flat_KP)
             flows.append([back.flow for back in backwards if back.flow is not None])
             later = [back.grad_initial for back in backwards]
-        joined = [join_in_time(layer[::-1]) for layer in zip(*flows, strict=True)]
+        joined = (
+            [join_in_time(layer[::-1]) for layer in zip(*flows, strict=True)] if measure else []
+        )
         return Lesson(torch.stack(losses).sum(dim=0) / exercise.num_targets, joined)
 
     def _parts(self, exercise: Exercise) -> list[Exercise]:

@@ -18,6 +18,7 @@ from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
 from worker.training.lesson import Exercise, Lesson, Teacher
 from worker.training.model import stack_batches
+from worker.training.norms import update_norms
 from worker.training.optimizers import make_optimizer
 from worker.training.pack import Pack
 from worker.training.records import FlowRecord, JobStep, StepRecord
@@ -47,9 +48,9 @@ class Trainer:
         self._dtype = dtype
         self._teacher = Teacher(pack.model(device, dtype), pack.layout)
         self._judges = [pack.alone(index).model(device, dtype) for index in range(len(pack.specs))]
-        self._parameters_KP = pack.initial_parameters(dtype).to(device)
-        self._before_KP = torch.empty_like(self._parameters_KP)
-        self._gradients_KP = torch.zeros_like(self._parameters_KP)
+        self._parameters = pack.layout.buffer(pack.initial_parameters(dtype).to(device))
+        self._before_KP = torch.empty_like(self._parameters.flat_KP)
+        self._gradients = pack.layout.buffer(torch.zeros_like(self._parameters.flat_KP))
         self._optimizer = make_optimizer(
             [spec.training.optimizer for spec in pack.specs],
             pack.layout.num_parameters,
@@ -73,7 +74,7 @@ class Trainer:
 
     def parameters(self, index: int) -> dict[str, Tensor]:
         """A copy of one job's parameters by name, on the CPU; see `ParameterLayout.shapes`."""
-        row_P = self._parameters_KP[index].detach().cpu()
+        row_P = self._parameters.flat_KP[index].detach().cpu()
         return {name: view.clone() for name, view in self._pack.layout.named(row_P).items()}
 
     def _train_step(self) -> list[JobStep]:
@@ -81,8 +82,8 @@ class Trainer:
         exercise = Exercise(*stack_batches(self._next_batches(), self._device, self._dtype))
         lesson = self._teacher.learn(
             exercise,
-            self._parameters_KP,
-            self._gradients_KP,
+            self._parameters.network,
+            self._gradients,
             measure=any(job.is_flow_step(self._step) for job in self._jobs),
         )
         flow = self._collect(lesson) if lesson.flows else None
@@ -100,7 +101,7 @@ class Trainer:
     def _collect(self, lesson: Lesson) -> PackFlow:
         return collect_flow(
             lesson.flows,
-            self._pack.layout.views(self._parameters_KP),
+            self._parameters.network,
             with_radius=any(job.is_radius_step(self._step) for job in self._jobs),
         )
 
@@ -111,18 +112,18 @@ class Trainer:
             By job: loss, gradient norm, clipping coefficient, norm of the parameters after the
             update and before it, norm of the update, and 1 if it was made, else 0.
         """
-        grad_norm_K, clip_coef_K = clip(self._gradients_KP, self._clippings)
+        grad_norm_K, clip_coef_K = clip(self._gradients.flat_KP, self._clippings)
         running_K = torch.tensor([job.running for job in self._jobs])
         finite_K = loss_K.isfinite() & grad_norm_K.isfinite()
         active_K = finite_K & running_K.to(self._device, non_blocking=True)
-        self._before_KP.copy_(self._parameters_KP)
+        self._before_KP.copy_(self._parameters.flat_KP)
         self._optimizer.step(
-            self._parameters_KP,
-            self._gradients_KP,
+            self._parameters.flat_KP,
+            self._gradients.flat_KP,
             torch.tensor(lrs, dtype=torch.float64),
             active_K,
         )
-        norms = _norms(self._parameters_KP, self._before_KP)
+        norms = update_norms(self._parameters.flat_KP, self._before_KP)
         columns = [loss_K, grad_norm_K, clip_coef_K, *norms, active_K]
         # The one moment of a step at which the host waits for the device.
         measured: list[list[float]] = torch.stack([c.double() for c in columns], dim=1).tolist()
@@ -142,11 +143,10 @@ class Trainer:
     ) -> JobStep:
         loss, grad_norm, clip_coef, param_norm, before_norm, update_norm, updated = measured_M
         job = self._jobs[index]
-        network = self._pack.layout.views(self._parameters_KP[index : index + 1])
         evaluation, end = job.conclude(
             self._step,
             updated=bool(updated),
-            judge=lambda batch: self._judges[index].evaluate(network, batch),
+            judge=lambda batch: self._judge(index, batch),
         )
         return JobStep(
             index=index,
@@ -164,17 +164,12 @@ class Trainer:
             end=end,
         )
 
+    def _judge(self, index: int, batch: Batch) -> tuple[float, float | None]:
+        network = self._pack.layout.views(self._parameters.flat_KP[index : index + 1])
+        return self._judges[index].evaluate(network, batch)
+
     def _flow_record(self, flow: PackFlow, index: int) -> FlowRecord | None:
         job = self._jobs[index]
         if not job.is_flow_step(self._step):
             return None
         return flow.record(self._step, index, with_radius=job.is_radius_step(self._step))
-
-
-def _norms(after_KP: Tensor, before_KP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(K,) float64 norms of the parameters after, before, and of their difference."""
-    after_K, before_K, update_K = (
-        torch.linalg.vector_norm(rows_KP, dim=1, dtype=torch.float64)
-        for rows_KP in (after_KP, before_KP, after_KP - before_KP)
-    )
-    return after_K, before_K, update_K

@@ -1,7 +1,8 @@
 """Optimizers on one flat buffer, every job of a pack with its own hyper-parameters.
 
 Shapes: K jobs of a pack, P parameters of one job. `torch.optim` is not used: its first step costs a
-second, and it cannot give each row of a buffer its own numbers.
+second, and it cannot give each row of a buffer its own numbers. On a CPU in float32 the rules are those of
+`worker.training.optimizer_kernels`, with the same bits.
 
 The rules use only products, sums, quotients and roots, one at a time. Each of these rounds
 correctly by IEEE 754, so a job's bits do not depend on its place in the pack; fused ones such as
@@ -11,10 +12,13 @@ correctly by IEEE 754, so a job's bits do not depend on its place in the pack; f
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from contract.spec.training import Adam, AdamW, Optimizer, RmsProp, Sgd
+from worker.training.optimizer_kernels import step_adam, step_rmsprop, step_sgd
 
 
 class FlatOptimizer(ABC):
@@ -35,8 +39,10 @@ class FlatOptimizer(ABC):
         self._shape = (len(specs), num_parameters)
         self._device = device
         self._dtype = dtype
+        self._has_kernel = device.type == "cpu" and dtype == torch.float32
         self._scratch_KP = self._zeros()
         self._penalised_KP = self._zeros()
+        self._nothing_K0 = np.zeros((len(specs), 0), np.float32)
         self._decay_K1 = self._column([spec.weight_decay for spec in specs])
         self._has_decay = any(spec.weight_decay > 0 for spec in specs)
         self._before: list[Tensor] = []  # what inactive rows get back; made when first needed
@@ -52,6 +58,9 @@ class FlatOptimizer(ABC):
             lr_K: learning rates, of any floating dtype (float64 loses nothing).
             active_K: bool; jobs whose update is made.
         """
+        if self._has_kernel:
+            self._step_rows(parameters_KP, gradients_KP, lr_K.double().unsqueeze(1), active_K)
+            return
         lr_K1 = lr_K.to(self._device, torch.float64, non_blocking=True).unsqueeze(1)
         # On a GPU looking at the mask would wait for all work queued on it.
         if active_K.device.type == "cpu" and bool(active_K.all()):
@@ -67,6 +76,12 @@ class FlatOptimizer(ABC):
             torch.where(active_K1, tensor, before, out=tensor)
 
     @abstractmethod
+    def _step_rows(
+        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+    ) -> None:
+        """Apply the rule's kernel to the rows of active jobs."""
+
+    @abstractmethod
     def _update(self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor) -> None:
         """Apply the rule to every row; `lr_K1` is float64."""
 
@@ -76,6 +91,10 @@ class FlatOptimizer(ABC):
             return gradients_KP
         torch.mul(parameters_KP, self._cast(self._decay_K1), out=self._penalised_KP)
         return self._penalised_KP.add_(gradients_KP)
+
+    def _rows(self, name: str) -> NDArray[np.float32]:
+        """What is remembered under a name, (K, P), or (K, 0) if nothing is."""
+        return self.state[name].numpy() if name in self.state else self._nothing_K0
 
     def _zeros(self) -> Tensor:
         return torch.zeros(self._shape, dtype=self._dtype, device=self._device)
@@ -102,14 +121,27 @@ class _FlatSgd(FlatOptimizer):
         self, specs: Sequence[Sgd], num_parameters: int, device: torch.device, dtype: torch.dtype
     ) -> None:
         super().__init__(specs, num_parameters, device, dtype)
-        self._momentum_K1 = self._cast(self._column([spec.momentum for spec in specs]))
+        self._momentum_K1 = self._column([spec.momentum for spec in specs])
         if any(spec.momentum > 0 for spec in specs):
             self.state["momentum"] = self._zeros()
+
+    def _step_rows(
+        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+    ) -> None:
+        step_sgd(
+            parameters_KP.numpy(),
+            gradients_KP.numpy(),
+            self._rows("momentum"),
+            torch.cat([lr_K1, self._decay_K1, self._momentum_K1], dim=1).numpy(),
+            active_K.numpy(),
+        )
 
     def _update(self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor) -> None:
         direction_KP = self._penalised(gradients_KP, parameters_KP)
         if "momentum" in self.state:
-            direction_KP = self.state["momentum"].mul_(self._momentum_K1).add_(direction_KP)
+            direction_KP = (
+                self.state["momentum"].mul_(self._cast(self._momentum_K1)).add_(direction_KP)
+            )
         torch.mul(direction_KP, self._cast(lr_K1), out=self._scratch_KP)
         parameters_KP.sub_(self._scratch_KP)
 
@@ -136,10 +168,25 @@ class _FlatRmsProp(FlatOptimizer):
         self._alpha_K1 = self._cast(alpha_K1)
         self._one_minus_alpha_K1 = self._cast(1 - alpha_K1)
         self._eps_K1 = self._eps([spec.eps for spec in specs])
-        self._momentum_K1 = self._cast(self._column([spec.momentum for spec in specs]))
+        self._momentum_K1 = self._column([spec.momentum for spec in specs])
         self.state["square"] = self._zeros()
         if any(spec.momentum > 0 for spec in specs):
             self.state["momentum"] = self._zeros()
+        self._rest_KC = torch.cat(
+            [self._decay_K1, self._momentum_K1, alpha_K1, 1 - alpha_K1, self._eps_K1], dim=1
+        )
+
+    def _step_rows(
+        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+    ) -> None:
+        step_rmsprop(
+            parameters_KP.numpy(),
+            gradients_KP.numpy(),
+            self._rows("square"),
+            self._rows("momentum"),
+            torch.cat([lr_K1, self._rest_KC], dim=1).numpy(),
+            active_K.numpy(),
+        )
 
     def _update(self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor) -> None:
         gradient_KP = self._penalised(gradients_KP, parameters_KP)
@@ -149,7 +196,7 @@ class _FlatRmsProp(FlatOptimizer):
         torch.sqrt(square_KP, out=work_KP).add_(self._eps_K1)
         torch.div(gradient_KP, work_KP, out=work_KP)
         if "momentum" in self.state:
-            momentum_KP = self.state["momentum"].mul_(self._momentum_K1).add_(work_KP)
+            momentum_KP = self.state["momentum"].mul_(self._cast(self._momentum_K1)).add_(work_KP)
             torch.mul(momentum_KP, self._cast(lr_K1), out=work_KP)
         else:
             work_KP.mul_(self._cast(lr_K1))
@@ -182,6 +229,10 @@ class _FlatAdam(FlatOptimizer):
         self._keep_K1 = self._cast(self._beta1_K1), self._cast(self._beta2_K1)
         self._take_K1 = self._cast(1 - self._beta1_K1), self._cast(1 - self._beta2_K1)
         self._eps_K1 = self._eps([spec.eps for spec in specs])
+        self._rest_KC = torch.cat(
+            [self._eps_K1, self._beta1_K1, 1 - self._beta1_K1, self._beta2_K1, 1 - self._beta2_K1],
+            dim=1,
+        )
         # beta^t by one product a step: a power function rounds differently from pack to pack.
         self.state["beta1_power"] = torch.ones_like(self._beta1_K1)
         self.state["beta2_power"] = torch.ones_like(self._beta2_K1)
@@ -197,6 +248,27 @@ class _FlatAdam(FlatOptimizer):
         work_KP.div_(self._cast(correction2_K1.sqrt())).add_(self._eps_K1)
         torch.div(mean_KP, work_KP, out=work_KP).mul_(self._cast(lr_K1 / correction1_K1))
         parameters_KP.sub_(work_KP)
+
+    def _step_rows(
+        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+    ) -> None:
+        active_K1 = active_K.unsqueeze(1)
+        powers = []
+        for name, beta_K1 in (("beta1_power", self._beta1_K1), ("beta2_power", self._beta2_K1)):
+            power_K1 = self.state[name]
+            powers.append(torch.where(active_K1, power_K1 * beta_K1, power_K1, out=power_K1))
+        none_K1 = torch.zeros_like(lr_K1)
+        penalty_K1 = none_K1 if self._decoupled else self._decay_K1
+        shrink_K1 = 1 - lr_K1 * self._decay_K1 if self._decoupled else none_K1 + 1
+        roots = [lr_K1 / (1 - powers[0]), (1 - powers[1]).sqrt(), penalty_K1, shrink_K1]
+        step_adam(
+            parameters_KP.numpy(),
+            gradients_KP.numpy(),
+            self._rows("mean"),
+            self._rows("square"),
+            torch.cat([*roots, self._rest_KC], dim=1).numpy(),
+            active_K.numpy(),
+        )
 
     def _decayed(self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor) -> Tensor:
         """Shrink the parameters (AdamW), or return the gradient with its penalty (Adam)."""

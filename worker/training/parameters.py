@@ -70,3 +70,15 @@ class ParameterLayout:
             for layer in range(self.spec.cell.num_layers)
         )
         return NetworkParameters(layers, named["readout.weight"], named["readout.bias"])
+
+    def buffer(self, flat_KP: Tensor) -> "ParameterBuffer":
+        """A (K, P) buffer with the views into it, made once."""
+        return ParameterBuffer(flat_KP, self.views(flat_KP))
+
+
+@dataclass(frozen=True)
+class ParameterBuffer:
+    """All jobs' parameters, or their gradients: as one tensor, and by their place in the network."""
+
+    flat_KP: Tensor
+    network: NetworkParameters

@@ -1,0 +1,65 @@
+"""What the kernels for the CPU add up on the way back through time.
+
+Shapes: S time steps with a gradient from outside, T time steps, B sequences, H hidden units,
+G gates times H, F rows of what a step reads; N numbers in a row.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.cells.compiled import compiled
+from worker.cells.matmul import Floats
+from worker.cells.products import GATE_FLAT
+
+Doubles = NDArray[np.float64]
+
+_FLAT_FROM = np.float32(0.5 - GATE_FLAT)
+
+
+@compiled
+def add_outside(grad_N: Floats, outside_SHB: Floats, steps_to_end: int) -> None:
+    """Add the gradient from outside the layer, if the state so many steps before the last has one.
+
+    Args:
+        grad_N: by this step's state, flat.
+        outside_SHB: by the last S states.
+        steps_to_end: 0 for the last step.
+    """
+    answered = outside_SHB.shape[0]
+    if steps_to_end < answered:
+        outside_N = outside_SHB[answered - 1 - steps_to_end].reshape(-1)
+        for at in range(grad_N.size):
+            grad_N[at] += outside_N[at]
+
+
+@compiled
+def sum_of_squares(values_N: Floats) -> float:
+    """In float64: the squares of small float32 numbers would be lost."""
+    total = 0.0
+    for at in range(values_N.size):
+        value = np.float64(values_N[at])
+        total += value * value
+    return total
+
+
+@compiled
+def add_term(term_GF: Floats, total_GF: Floats, columns: int) -> float:
+    """Add a time step's term to the gradient of W; the sum of squares of its first columns."""
+    total = 0.0
+    for row in range(term_GF.shape[0]):
+        for at in range(columns):
+            value = term_GF[row, at]
+            total_GF[row, at] += value
+            total += np.float64(value) * np.float64(value)
+        for at in range(columns, term_GF.shape[1]):
+            total_GF[row, at] += term_GF[row, at]
+    return total
+
+
+@compiled
+def count_flat_gates(gates_N: Floats) -> int:
+    """How many sigmoid gates are at their flat ends: min(g, 1-g) < 0.05."""
+    flat = 0
+    for at in range(gates_N.size):
+        flat += abs(gates_N[at] - np.float32(0.5)) > _FLAT_FROM
+    return flat

@@ -1,0 +1,185 @@
+"""The Elman network as a kernel for the CPU, equal to the reference within float32.
+
+Shapes: K jobs of a pack, T time steps, S of them with a gradient from outside, B sequences,
+I inputs, H hidden units, F = H + 1 + I rows of what a step reads (see `worker.cells.stacked`).
+
+Jobs come one after the other: each job's numbers are its own arithmetic, in whatever company. Going
+back, the gradient by W is added up step by step, so that no step's delta has to be kept.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worker.cells.accumulate import Doubles, add_outside, add_term, sum_of_squares
+from worker.cells.cell import LayerBackward, LayerPass, State
+from worker.cells.compiled import compiled
+from worker.cells.elementwise import tanh
+from worker.cells.flow import LayerFlow
+from worker.cells.matmul import (
+    Floats,
+    multiply,
+    multiply_left_transposed,
+    multiply_right_transposed,
+)
+from worker.cells.stacked import stack_inputs, stack_weights, states_of, unstack_gradients
+from worker.remedies.activations import TANH_FLAT, Nonlinearity
+from worker.training.parameters import LayerParameters
+
+_FLAT = np.float32(TANH_FLAT)
+_ONE = np.float32(1)
+
+
+@dataclass(frozen=True)
+class RnnCpu:
+    """An RNN layer in float32."""
+
+    nonlinearity: Nonlinearity
+
+    def forward(
+        self, x_KTBI: Tensor, parameters: LayerParameters, initial: State | None = None
+    ) -> LayerPass:
+        """Run over all time steps."""
+        size = parameters["weight_hh"].shape[2]
+        z_KTFB, weight_KHF = stack_inputs(x_KTBI, initial, size), stack_weights(parameters)
+        is_tanh, slope_K = self.nonlinearity.is_tanh, self.nonlinearity.slopes
+        _forward(z_KTFB.numpy(), weight_KHF.numpy(), is_tanh, slope_K)
+        h_KTBH = states_of(z_KTFB, size)
+        return _RnnCpuPass(h_KTBH, (h_KTBH[:, -1],), z_KTFB, weight_KHF, self.nonlinearity)
+
+
+@dataclass(frozen=True)
+class _RnnCpuPass(LayerPass):
+    h_KTBH: Tensor
+    final_state: State
+    z_KTFB: Tensor
+    weight_KHF: Tensor
+    nonlinearity: Nonlinearity
+
+    def backward(
+        self,
+        grad_h_KSBH: Tensor,
+        gradients: LayerParameters,
+        *,
+        grad_final: State | None = None,
+        needs_grad_x: bool,
+        measure: bool,
+    ) -> LayerBackward:
+        jobs, time_steps, sequences, size = self.h_KTBH.shape
+        grad_KHB = self.z_KTFB.new_zeros(jobs, size, sequences)
+        if grad_final:
+            grad_KHB.copy_(grad_final[0].transpose(1, 2))
+        inputs = self.z_KTFB.shape[2] - size - 1 if needs_grad_x else 0
+        grad_x_KTIB = self.z_KTFB.new_empty(jobs, time_steps, inputs, sequences)
+        grad_weight_KHF = torch.zeros_like(self.weight_KHF)
+        norms_2KT = np.empty((2, jobs, time_steps))
+        flat_K, silent_KH = np.zeros(jobs), np.zeros((jobs, size), np.bool_)
+        _backward(
+            self.z_KTFB.numpy(),
+            self.weight_KHF.numpy(),
+            (self.nonlinearity.is_tanh, self.nonlinearity.can_die, self.nonlinearity.slopes),
+            grad_h_KSBH.transpose(2, 3).contiguous().numpy(),
+            grad_KHB.numpy(),
+            grad_x_KTIB.numpy(),
+            grad_weight_KHF.numpy(),
+            norms_2KT,
+            (flat_K, silent_KH),
+        )
+        unstack_gradients(grad_weight_KHF, gradients)
+        return LayerBackward(
+            grad_x_KTBI=grad_x_KTIB.transpose(2, 3) if needs_grad_x else None,
+            grad_initial=(grad_KHB.transpose(1, 2),),
+            flow=LayerFlow(
+                grad_norm_KT=torch.from_numpy(norms_2KT[0]),
+                weight_term_norm_KT=torch.from_numpy(norms_2KT[1]),
+                saturation_K=torch.from_numpy(flat_K) / (time_steps * sequences * size),
+                silent_KH=torch.from_numpy(silent_KH) if self.nonlinearity.can_die else None,
+            ),
+        )
+
+
+@compiled
+def _forward(z_KTFB: Floats, weight_KHF: Floats, is_tanh: bool, slope_K: Floats) -> None:
+    size = weight_KHF.shape[1]
+    for job in range(z_KTFB.shape[0]):
+        z_TFB, weight_HF, slope = z_KTFB[job], weight_KHF[job], slope_K[job]
+        for step in range(z_TFB.shape[0] - 1):
+            h_HB = z_TFB[step + 1, :size]
+            multiply(weight_HF, z_TFB[step], h_HB, False)
+            h_N = h_HB.reshape(-1)
+            if is_tanh:
+                for at in range(h_N.size):
+                    h_N[at] = tanh(h_N[at])
+            else:
+                for at in range(h_N.size):
+                    h_N[at] = h_N[at] if h_N[at] > 0 else slope * h_N[at]
+
+
+@compiled
+def _backward(
+    z_KTFB: Floats,
+    weight_KHF: Floats,
+    nonlinearity: tuple[bool, bool, Floats],
+    outside_KSHB: Floats,
+    grad_KHB: Floats,
+    grad_x_KTIB: Floats,
+    grad_weight_KHF: Floats,
+    norms_2KT: Doubles,
+    units: tuple[Doubles, NDArray[np.bool_]],
+) -> None:
+    """Go back over time; `grad_KHB` comes in by the last state and goes out by the first."""
+    is_tanh, can_die, slope_K = nonlinearity
+    flat_K, silent_KH = units
+    _, size, sequences = grad_KHB.shape
+    delta_HB = np.empty((size, sequences), np.float32)
+    term_HF = np.empty(weight_KHF.shape[1:], np.float32)
+    for job in range(z_KTFB.shape[0]):
+        z_TFB, weight_HF, grad_HB = z_KTFB[job], weight_KHF[job], grad_KHB[job]
+        last = z_TFB.shape[0] - 2
+        for step in range(last, -1, -1):
+            grad_N, delta_N = grad_HB.reshape(-1), delta_HB.reshape(-1)
+            h_N = z_TFB[step + 1, :size].reshape(-1)
+            add_outside(grad_N, outside_KSHB[job], last - step)
+            norms_2KT[0, job, step] = np.sqrt(sum_of_squares(grad_N))
+            if is_tanh:
+                for at in range(grad_N.size):
+                    delta_N[at] = grad_N[at] * (_ONE - h_N[at] * h_N[at])
+            else:
+                slope = slope_K[job]
+                for at in range(grad_N.size):
+                    delta_N[at] = grad_N[at] if h_N[at] > 0 else slope * grad_N[at]
+            multiply_right_transposed(delta_HB, z_TFB[step], term_HF, False)
+            squares = add_term(term_HF, grad_weight_KHF[job], size)
+            norms_2KT[1, job, step] = np.sqrt(squares)
+            if grad_x_KTIB.shape[2]:
+                into_IB = grad_x_KTIB[job, step]
+                multiply_left_transposed(weight_HF[:, size + 1 :], delta_HB, into_IB, False)
+            multiply_left_transposed(weight_HF[:, :size], delta_HB, grad_HB, False)
+        flat_K[job] = _count_flat(z_TFB[1:], size) if is_tanh else 0
+        if can_die:
+            _find_silent(z_TFB[1:], silent_KH[job])
+
+
+@compiled
+def _count_flat(z_TFB: Floats, size: int) -> int:
+    """Activations at the flat ends of tanh."""
+    flat = 0
+    for step in range(z_TFB.shape[0]):
+        h_N = z_TFB[step, :size].reshape(-1)
+        for at in range(h_N.size):
+            flat += abs(h_N[at]) > _FLAT
+    return flat
+
+
+@compiled
+def _find_silent(z_TFB: Floats, silent_H: NDArray[np.bool_]) -> None:
+    """Whether a unit is 0 at every step and in every sequence."""
+    for unit in range(silent_H.size):
+        silent_H[unit] = True
+        for step in range(z_TFB.shape[0]):
+            if np.any(z_TFB[step, unit] != 0):
+                silent_H[unit] = False
+                break
