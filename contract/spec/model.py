@@ -28,5 +28,6 @@ def _without_zero_fraction(value: object) -> object:
 # JSON's own types only: "64" is not a number and true is not 1.
 Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 # No NUL: PostgreSQL stores none.
 Text = Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]

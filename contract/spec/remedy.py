@@ -4,10 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contract.spec.model import Integer, Number, SpecModel
+from contract.spec.model import Flag, Integer, Number, SpecModel
+from contract.spec.training import LearningRate
 
 Positive = Annotated[Number, Field(gt=0, le=1e12)]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
+Factor = Annotated[Number, Field(ge=1, le=1e12)]
 
 
 class Tanh(SpecModel):
@@ -73,6 +75,13 @@ class Orthogonal(SpecModel):
     kind: Literal["orthogonal"]
     gain: Positive = 1.0
     """Every singular value of W_hh."""
+    constraint: Flag = False
+    """Whether W_hh stays so while training: each update is turned into a rotation.
+
+    Source: Lezcano-Casado & Martinez-Rubio 2019; Helfrich et al. 2018.
+    """
+    lr_factor: Annotated[Number, Field(gt=0, le=1)] = 0.1
+    """Share of lr that moves a constrained W_hh; without the constraint it is not used."""
 
 
 class Identity(SpecModel):
@@ -134,7 +143,49 @@ class ValueClipping(SpecModel):
     """Largest absolute entry."""
 
 
-Clipping = Annotated[NormClipping | ValueClipping, Field(discriminator="kind")]
+class UnitClipping(SpecModel):
+    """AGC: each unit's gradient at most `clipping` times the norm of the unit's own weights.
+
+    Not on the readout. Source: Brock et al. 2021.
+    """
+
+    kind: Literal["agc"]
+    clipping: Positive = 0.01
+    """Largest ratio of a unit's gradient norm to its weight norm."""
+    eps: Annotated[Number, Field(gt=0, le=1)] = 1e-3
+    """Units with a smaller weight norm are treated as if they had this one."""
+
+
+class PercentileClipping(SpecModel):
+    """AutoClip: norm clipping at a percentile of the run's own last 10,000 gradient norms.
+
+    Source: Seetharaman et al. 2020.
+    """
+
+    kind: Literal["auto"]
+    percentile: Annotated[Number, Field(gt=0, le=100)] = 10.0
+    """Which percentile of the norms so far is the limit; 100 never cuts."""
+
+
+class ZScoreClipping(SpecModel):
+    """ZClip: norms far above their running mean are cut, the more the farther they are.
+
+    Source: Kumar et al. 2025.
+    """
+
+    kind: Literal["zclip"]
+    z_threshold: Annotated[Number, Field(gt=0, le=1e6)] = 2.5
+    """Standard deviations above the mean from which on a norm is cut."""
+    alpha: Annotated[Number, Field(ge=0, lt=1)] = 0.97
+    """Smoothing of the running mean and variance."""
+    warmup_steps: Annotated[Integer, Field(ge=1, le=1_000_000)] = 25
+    """First steps, which only set mean and variance; nothing is cut there."""
+
+
+Clipping = Annotated[
+    NormClipping | ValueClipping | UnitClipping | PercentileClipping | ZScoreClipping,
+    Field(discriminator="kind"),
+]
 
 
 class Constant(SpecModel):
@@ -188,7 +239,61 @@ class Plateau(SpecModel):
     """lr is never cut below this."""
 
 
-LrControl = Annotated[Constant | Step | Exponential | Cosine | Plateau, Field(discriminator="kind")]
+class OneCycle(SpecModel):
+    """Half a cosine up to lr, then half a cosine far below where it started.
+
+    Source: Smith & Topin 2019.
+    """
+
+    kind: Literal["one_cycle"]
+    pct_start: Fraction = 0.3
+    """Share of the steps over which lr rises."""
+    div_factor: Factor = 25.0
+    """lr starts at lr / div_factor."""
+    final_div_factor: Factor = 1e4
+    """lr ends at its start / final_div_factor."""
+
+
+class RangeTest(SpecModel):
+    """lr rises exponentially until the loss diverges, and the steepest descent suggests an lr.
+
+    A measurement, not a training: it ends once the smoothed loss exceeds `diverge_factor` times its
+    best. Source: Smith 2017.
+    """
+
+    kind: Literal["range_test"]
+    start_lr: LearningRate = 1e-6
+    """lr of the first step; the optimizer's own is not used."""
+    end_lr: LearningRate = 10.0
+    """lr of the last step, if the loss has not diverged before."""
+    smoothing: Annotated[Number, Field(gt=0, le=1)] = 0.05
+    """Weight of the newest loss in the smoothed one; 1 smooths nothing."""
+    diverge_factor: Annotated[Number, Field(gt=1, le=1e6)] = 4.0
+    """How many times its best the smoothed loss may be."""
+
+
+class Guarded(SpecModel):
+    """When the loss spikes or is not finite: back to an earlier state, with a smaller lr.
+
+    The data goes on: the batches that did harm are not seen again. Source: Chowdhery et al. 2022,
+    section 5.1; the smaller lr from Zhang et al. 2022 (OPT).
+    """
+
+    kind: Literal["guarded"]
+    factor: Fraction = 0.5
+    """What each rollback multiplies lr by."""
+    max_rollbacks: Annotated[Integer, Field(ge=1, le=1_000)] = 3
+    """After these the training goes on unguarded."""
+    spike_factor: Annotated[Number, Field(gt=1, le=1e6)] = 3.0
+    """How many times its running median the loss must be to count as a spike."""
+    window: Annotated[Integer, Field(ge=2, le=10_000)] = 50
+    """Steps of the running median, of its warm-up, and between two states to go back to."""
+
+
+LrControl = Annotated[
+    Constant | Step | Exponential | Cosine | Plateau | OneCycle | RangeTest | Guarded,
+    Field(discriminator="kind"),
+]
 
 
 class Remedy(SpecModel):
