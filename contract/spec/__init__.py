@@ -1,6 +1,14 @@
 """Everything that can be asked for: the job spec and its parts."""
 
 from contract.spec.cell import Cell, Gru, Lstm, Rnn
+from contract.spec.clipping import (
+    Clipping,
+    NormClipping,
+    PercentileClipping,
+    UnitClipping,
+    ValueClipping,
+    ZScoreClipping,
+)
 from contract.spec.dataset import (
     Adding,
     Dataset,
@@ -11,36 +19,32 @@ from contract.spec.dataset import (
     Upload,
 )
 from contract.spec.job_spec import JobSpec
+from contract.spec.lr_control import (
+    Constant,
+    Cosine,
+    Exponential,
+    Guarded,
+    LrControl,
+    OneCycle,
+    Plateau,
+    RangeTest,
+    Step,
+)
 from contract.spec.remedy import (
     Activation,
     Chrono,
-    Clipping,
-    Constant,
-    Cosine,
     DefaultInit,
-    Exponential,
     ForgetBias,
-    Guarded,
     Identity,
     Init,
     Kaiming,
     LeakyRelu,
-    LrControl,
-    NormClipping,
-    OneCycle,
     Orthogonal,
-    PercentileClipping,
-    Plateau,
-    RangeTest,
     Relu,
     Remedy,
-    Step,
     Tanh,
-    UnitClipping,
-    ValueClipping,
     XavierNormal,
     XavierUniform,
-    ZScoreClipping,
 )
 from contract.spec.training import (
     Adam,

@@ -7,8 +7,9 @@ from pydantic_core import PydanticCustomError
 
 from contract.spec.cell import Cell
 from contract.spec.dataset import Dataset
+from contract.spec.lr_control import RangeTest
 from contract.spec.model import SpecModel, Text
-from contract.spec.remedy import RangeTest, Remedy
+from contract.spec.remedy import Remedy
 from contract.spec.training import Diagnostics, Run, Training
 
 # Inits that are defined for some cells only; every other init fits every cell.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from contract.spec.remedy import Clipping, NormClipping, ValueClipping
+from contract.spec.clipping import Clipping, NormClipping, ValueClipping
 
 # torch's own guard against a division by zero in `clip_grad_norm_`.
 _NORM_EPS = 1e-6

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from contract.spec.remedy import Constant, Cosine, Exponential, LrControl, Plateau, Step
+from contract.spec.lr_control import Constant, Cosine, Exponential, LrControl, Plateau, Step
 
 # A cut smaller than this is not made, as in torch's ReduceLROnPlateau.
 _SMALLEST_CUT = 1e-8

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from contract.spec.remedy import Clipping, NormClipping, ValueClipping
+from contract.spec.clipping import Clipping, NormClipping, ValueClipping
 from worker.remedies.clipping import clip
 
 limits = st.floats(1e-6, 1e6)

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from contract.spec.remedy import Constant, Cosine, Exponential, LrControl, Plateau, Step
+from contract.spec.lr_control import Constant, Cosine, Exponential, LrControl, Plateau, Step
 from worker.remedies.lr_control import make_lr_control
 
 
