@@ -107,7 +107,7 @@ class Guarded(SpecModel):
     """What each rollback multiplies lr by."""
     max_rollbacks: Annotated[Integer, Field(ge=1, le=1_000)] = 3
     """After these the training goes on unguarded."""
-    spike_factor: Annotated[Number, Field(gt=1, le=1e6)] = 3.0
+    spike_factor: Annotated[Number, Field(gt=1, le=1e6)] = 5.0
     """How many times its running median the loss must be to count as a spike."""
     window: Annotated[Integer, Field(ge=2, le=10_000)] = 50
     """Steps of the running median, of its warm-up, and between two states to go back to."""
