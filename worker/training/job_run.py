@@ -55,7 +55,7 @@ class JobRun:
         if reason is None and step % self._spec.training.eval_every:
             return None, None
         evaluation = self._evaluate(step, judge)
-        self._lr_control.observe(evaluation.val_loss)
+        self._lr_control.observe_evaluation(step, evaluation.val_loss)
         if self._is_good_enough(evaluation):
             reason = EndReason.TARGET
         return evaluation, self._end(reason, judge) if reason else None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from worker.cells.cell import LayerBackward
 from worker.datasets.task import Batch
-from worker.remedies.clipping import clip
+from worker.remedies.clipping import make_clipping
 from worker.training.flow import PackFlow, measure_activity, measure_flow
 from worker.training.job_run import JobRun
 from worker.training.model import NetworkPass, stack_batches
@@ -58,7 +58,9 @@ class Trainer:
             device,
             dtype,
         )
-        self._clippings = [spec.remedy.clipping for spec in pack.specs]
+        self._clipping = make_clipping(
+            [spec.remedy.clipping for spec in pack.specs], pack.layout, device
+        )
         self._jobs = [
             JobRun(spec, dataset) for spec, dataset in zip(pack.specs, pack.datasets, strict=True)
         ]
@@ -114,10 +116,12 @@ class Trainer:
             By job: loss, gradient norm, clipping coefficient, norm of the parameters after the
             update and before it, norm of the update, and 1 if it was made, else 0.
         """
-        grad_norm_K, clip_coef_K = clip(self._gradients_KP, self._clippings)
         running_K = torch.tensor([job.running for job in self._jobs])
-        finite_K = loss_K.isfinite() & grad_norm_K.isfinite()
-        active_K = finite_K & running_K.to(self._device, non_blocking=True)
+        active_K = loss_K.isfinite() & running_K.to(self._device, non_blocking=True)
+        grad_norm_K, clip_coef_K = self._clipping.clip(
+            self._gradients_KP, self._parameters_KP, active_K
+        )
+        active_K &= grad_norm_K.isfinite()
         self._before_KP.copy_(self._parameters_KP)
         self._optimizer.step(
             self._parameters_KP,

@@ -45,6 +45,23 @@ class FlowRecord:
     dead_fraction: float | None  #: share of ReLU units 0 over batch and time; None for others
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that was decided while training, not measured.
+
+    - rollback: the loss spiked; to_step, lr from now on, count of rollbacks so far, loss (absent
+      if not finite), reference (the median it is compared with; absent while warming up).
+    - rollbacks_exhausted: it spiked once more than may be rolled back; count, loss, reference.
+    - lr_cut: the held-out loss stood still; lr_before, lr.
+    - lr_suggested: the range test is over; end (diverged or max_steps), steepest_step and lr (both
+      absent if the smoothed loss never fell).
+    """
+
+    step: int
+    kind: str
+    detail: dict[str, float | int | str]  #: finite numbers and words
+
+
 class EndReason(StrEnum):
     """Why training ended."""
 

@@ -65,7 +65,7 @@ class ByPercentile(ClippingRule):
         newest_K1 = torch.where(taken_K1, norm_K1, oldest_K1)
         self._norm_KN.scatter_(1, place_K1, newest_K1)
         self._count_K1.add_(taken_K1)
-        # Sorting what is sorted but for one entry takes an eighth of sorting the ring.
+        # To sort what is sorted but for one entry is several times cheaper than to sort the ring.
         self._sorted_KN.scatter_(1, torch.searchsorted(self._sorted_KN, oldest_K1), newest_K1)
         self._sorted_KN.copy_(self._sorted_KN.sort(dim=1).values)
 
