@@ -110,7 +110,7 @@ class Guarded(SpecModel):
     spike_factor: Annotated[Number, Field(gt=1, le=1e6)] = 5.0
     """How many times its running median the loss must be to count as a spike."""
     window: Annotated[Integer, Field(ge=2, le=10_000)] = 50
-    """Steps of the running median, of its warm-up, and between two states to go back to."""
+    """Steps of the running median, and between two states to go back to."""
 
 
 LrControl = Annotated[

@@ -12,6 +12,10 @@ KEPT_SNAPSHOTS = 2
 """States to keep for a rollback. The newest may hold the very update that did harm: an update at
 step n shows in the loss of step n+1 only. The older one is at least a window away from it."""
 
+# Losses before the first is judged. Few, as networks that explode do it in their first steps, and
+# those who learn do not leave their first losses behind fivefold.
+_WARMUP = 5
+
 
 class _Snapshot(BaseModel):
     step: int
@@ -31,7 +35,7 @@ class GuardedLr(WatchingController[_State]):
     """On a spike: back to the older of two snapshots, lr * factor, at most `max_rollbacks` times.
 
     A spike is a loss above `spike_factor` times the median of the last `window` losses, once there
-    are that many, or an update that was refused because loss or gradient was not finite. A
+    are 5 or a window of them, or an update that was refused because loss or gradient was not finite. A
     snapshot is taken before the first step and every `window` steps without a spike, so a rollback
     goes back by one to two windows (PaLM: about 100 steps). With the state the median goes back
     too. lr stays cut. After the last rollback one event says so, and training goes on unguarded.
@@ -95,9 +99,9 @@ class GuardedLr(WatchingController[_State]):
         )
 
     def _reference(self) -> float | None:
-        """The running median; None until a window of losses is known."""
+        """The running median; None while it warms up."""
         losses = self._state.losses
-        return median(losses) if len(losses) == self._control.window else None
+        return median(losses) if len(losses) >= min(_WARMUP, self._control.window) else None
 
     def _roll_back(self, step: int, loss: float) -> None:
         state, target = self._state, self._state.snapshots[0]
