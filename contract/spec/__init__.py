@@ -1,6 +1,14 @@
 """Everything that can be asked for: the job spec and its parts."""
 
 from contract.spec.cell import Cell, Gru, Lstm, Rnn
+from contract.spec.clipping import (
+    Clipping,
+    NormClipping,
+    PercentileClipping,
+    UnitClipping,
+    ValueClipping,
+    ZScoreClipping,
+)
 from contract.spec.dataset import (
     Adding,
     CopyMemory,
@@ -14,28 +22,30 @@ from contract.spec.dataset import (
     Upload,
 )
 from contract.spec.job_spec import JobSpec
+from contract.spec.lr_control import (
+    Constant,
+    Cosine,
+    Exponential,
+    Guarded,
+    LrControl,
+    OneCycle,
+    Plateau,
+    RangeTest,
+    Step,
+)
 from contract.spec.remedy import (
     Activation,
     Chrono,
-    Clipping,
-    Constant,
-    Cosine,
     DefaultInit,
-    Exponential,
     ForgetBias,
     Identity,
     Init,
     Kaiming,
     LeakyRelu,
-    LrControl,
-    NormClipping,
     Orthogonal,
-    Plateau,
     Relu,
     Remedy,
-    Step,
     Tanh,
-    ValueClipping,
     XavierNormal,
     XavierUniform,
 )
@@ -52,10 +62,12 @@ from contract.spec.training import (
 )
 
 __all__ = [
-    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant", "CopyMemory",
-    "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential", "Forecast",
-    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl", "Lstm",
-    "MackeyGlass", "NormClipping", "Optimizer", "Orthogonal", "Plateau", "Relu", "Remedy",
+    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant",
+    "CopyMemory", "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics",
+    "Exponential", "Forecast", "ForgetBias", "Gru", "Guarded", "Identity", "Init", "JobSpec",
+    "Kaiming", "LeakyRelu", "LrControl", "Lstm", "MackeyGlass", "NormClipping", "OneCycle",
+    "Optimizer", "Orthogonal", "PercentileClipping", "Plateau", "RangeTest", "Relu", "Remedy",
     "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step", "SubjectRecall", "Tanh", "Target",
-    "TemporalOrder", "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform",
+    "TemporalOrder", "Training", "UnitClipping", "Upload", "ValueClipping", "XavierNormal",
+    "XavierUniform", "ZScoreClipping",
 ]  # fmt: skip

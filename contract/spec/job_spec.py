@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from contract.spec.cell import Cell
 from contract.spec.dataset import Dataset
+from contract.spec.lr_control import RangeTest
 from contract.spec.model import SpecModel, Text
 from contract.spec.remedy import Remedy
 from contract.spec.training import Diagnostics, Run, Training
@@ -50,6 +51,13 @@ class JobSpec(SpecModel):
         if init and fitting and self.cell.kind not in fitting:
             names = " or ".join(sorted(fitting))
             _refuse("/remedy/init", f"init {init.kind} needs cell {names}, not {self.cell.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _range_test_rises(self) -> Self:
+        control = self.remedy.lr_control
+        if isinstance(control, RangeTest) and control.start_lr >= control.end_lr:
+            _refuse("/remedy/lr_control", "range_test needs a start_lr below its end_lr")
         return self
 
 

@@ -28,5 +28,7 @@ def _without_zero_fraction(value: object) -> object:
 # JSON's own types only: "64" is not a number and true is not 1.
 Integer = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
+Positive = Annotated[Number, Field(gt=0, le=1e12)]
+Flag = Annotated[bool, Field(strict=True)]
 # No NUL: PostgreSQL stores none.
 Text = Annotated[str, Field(strict=True, pattern=r"^[^\x00]*$")]

@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contract.spec.model import Integer, Number, SpecModel
-
-Positive = Annotated[Number, Field(gt=0, le=1e12)]
-Fraction = Annotated[Number, Field(gt=0, lt=1)]
+from contract.spec.clipping import Clipping
+from contract.spec.lr_control import LrControl
+from contract.spec.model import Flag, Integer, Number, Positive, SpecModel
 
 
 class Tanh(SpecModel):
@@ -73,6 +72,13 @@ class Orthogonal(SpecModel):
     kind: Literal["orthogonal"]
     gain: Positive = 1.0
     """Every singular value of W_hh."""
+    constraint: Flag = False
+    """Whether W_hh stays so while training: each update is turned into a rotation.
+
+    Source: Lezcano-Casado & Martinez-Rubio 2019; Helfrich et al. 2018.
+    """
+    lr_factor: Annotated[Number, Field(gt=0, le=1)] = 0.1
+    """Share of lr that moves a constrained W_hh; without the constraint it is not used."""
 
 
 class Identity(SpecModel):
@@ -116,79 +122,6 @@ Init = Annotated[
     | ForgetBias,
     Field(discriminator="kind"),
 ]
-
-
-class NormClipping(SpecModel):
-    """g * min(1, max_norm/||g||) on the global L2 norm. Source: Pascanu et al. 2013."""
-
-    kind: Literal["norm"]
-    max_norm: Positive = 1.0
-    """Largest L2 norm of the whole gradient."""
-
-
-class ValueClipping(SpecModel):
-    """Each entry of the gradient clamped to [-clip_value, clip_value]. Source: Mikolov 2012."""
-
-    kind: Literal["value"]
-    clip_value: Positive = 1.0
-    """Largest absolute entry."""
-
-
-Clipping = Annotated[NormClipping | ValueClipping, Field(discriminator="kind")]
-
-
-class Constant(SpecModel):
-    """The optimizer's lr at every step."""
-
-    kind: Literal["constant"]
-
-
-class Step(SpecModel):
-    """lr times `factor` every `every` steps."""
-
-    kind: Literal["step"]
-    every: Annotated[Integer, Field(ge=1, le=10_000_000)]
-    """Steps between two cuts."""
-    factor: Fraction = 0.1
-    """What each cut multiplies lr by."""
-
-
-class Exponential(SpecModel):
-    """lr times `decay` after every step."""
-
-    kind: Literal["exponential"]
-    decay: Annotated[Number, Field(gt=0, lt=1)] = 0.999
-    """What each step multiplies lr by."""
-
-
-class Cosine(SpecModel):
-    """Linear warm-up, then half a cosine down to `min_lr_factor`.
-
-    Source: Loshchilov & Hutter 2017.
-    """
-
-    kind: Literal["cosine"]
-    warmup_steps: Annotated[Integer, Field(ge=0, le=10_000_000)] = 0
-    """Steps over which lr rises linearly from 0 to its full value."""
-    min_lr_factor: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    """Share of lr left at the last step."""
-
-
-class Plateau(SpecModel):
-    """lr times `factor` when `val_loss` has not improved for `patience` evaluations."""
-
-    kind: Literal["plateau"]
-    factor: Fraction = 0.5
-    """What each cut multiplies lr by."""
-    patience: Annotated[Integer, Field(ge=0, le=10_000)] = 5
-    """Evaluations without improvement that are borne."""
-    threshold: Annotated[Number, Field(ge=0, lt=1)] = 1e-4
-    """Relative improvement that counts as one."""
-    min_lr: Annotated[Number, Field(ge=0, le=1e3)] = 0.0
-    """lr is never cut below this."""
-
-
-LrControl = Annotated[Constant | Step | Exponential | Cosine | Plateau, Field(discriminator="kind")]
 
 
 class Remedy(SpecModel):

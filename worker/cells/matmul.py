@@ -13,12 +13,13 @@ import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - where Numba looks for BLAS
 from numba import types
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from worker.cells.compiled import compiled
 
 Floats = NDArray[np.float32]
 
-_POINTER = types.CPointer(types.float32)
+_POINTER = types.CPointer(types.float32)  # type: ignore[no-untyped-call]
 _SIZE = types.intp
 _SIGNATURE = types.intc(
     *(types.char, types.char, types.char),  # kind of number, whether either factor is transposed
@@ -27,6 +28,9 @@ _SIGNATURE = types.intc(
     *(_POINTER, _POINTER, _SIZE),  # what the old result is multiplied by, result
 )
 _gemm: Any = types.ExternalFunction("numba_xxgemm", _SIGNATURE)
+# Products this small lose by being shared among threads, and their bits would depend on how many.
+threadpool_limits(limits=1, user_api="blas")
+
 _FLOAT32, _PLAIN, _TRANSPOSED = ord("s"), ord("n"), ord("t")
 _BYTES = 4
 # BLAS takes its scalars by address.
@@ -35,7 +39,7 @@ _ONE, _ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
 
 @compiled
 def multiply(left_MQ: Floats, right_QN: Floats, result_MN: Floats, keep: bool) -> None:
-    """result = left right, added to what is there if `keep`."""
+    """Result = left right, added to what is there if `keep`."""
     old = _ONE if keep else _ZERO
     _gemm(
         *(_FLOAT32, _PLAIN, _PLAIN),
@@ -50,7 +54,7 @@ def multiply(left_MQ: Floats, right_QN: Floats, result_MN: Floats, keep: bool) -
 def multiply_left_transposed(
     left_QM: Floats, right_QN: Floats, result_MN: Floats, keep: bool
 ) -> None:
-    """result = left^T right, added to what is there if `keep`."""
+    """Result = left^T right, added to what is there if `keep`."""
     old = _ONE if keep else _ZERO
     _gemm(
         *(_FLOAT32, _PLAIN, _TRANSPOSED),
@@ -65,7 +69,7 @@ def multiply_left_transposed(
 def multiply_right_transposed(
     left_MQ: Floats, right_NQ: Floats, result_MN: Floats, keep: bool
 ) -> None:
-    """result = left right^T, added to what is there if `keep`."""
+    """Result = left right^T, added to what is there if `keep`."""
     old = _ONE if keep else _ZERO
     _gemm(
         *(_FLOAT32, _TRANSPOSED, _PLAIN),

@@ -1,11 +1,12 @@
 """One job's way through its training: its learning rate, its evaluations, and its end."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from contract.spec import JobSpec
 from worker.datasets.task import Batch, Dataset
-from worker.remedies.lr_control import make_lr_control
-from worker.training.records import End, EndReason, EvalRecord
+from worker.remedies.lr_control import Verdict, make_lr_control
+from worker.training.records import End, EndReason, EvalRecord, Event, StepRecord
 
 MAX_REFUSALS = 5
 """Refused updates in a row after which a job ends."""
@@ -17,6 +18,15 @@ RADIUS_EVERY = 50
 Judge = Callable[[Batch], tuple[float, float | None]]
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """What came out of a step for one job."""
+
+    evaluation: EvalRecord | None
+    events: tuple[Event, ...]
+    end: End | None
+
+
 class JobRun:
     """What one job needs besides tensors; everything here is its own, nothing the pack's."""
 
@@ -25,6 +35,7 @@ class JobRun:
         self._spec = spec
         self._dataset = dataset
         self._refusals = 0
+        self._verdict: Verdict | None = None
         self._validation: Batch | None = None
         training = spec.training
         self._lr_control = make_lr_control(
@@ -50,29 +61,51 @@ class JobRun:
             step == 1 or step // RADIUS_EVERY > before // RADIUS_EVERY
         )
 
-    def conclude(
-        self, step: int, *, updated: bool, judge: Judge
-    ) -> tuple[EvalRecord | None, End | None]:
+    def wants_snapshot(self, step: int) -> bool:
+        """Whether the job's state after a step is to be kept; 0 is before the first."""
+        return self.running and self._lr_control.wants_snapshot(step)
+
+    def must_go_back(self, record: StepRecord, *, updated: bool) -> bool:
+        """Take in what a step brought; whether the state kept last is to be taken up again.
+
+        Args:
+            record: of the step just done.
+            updated: False if its update was refused.
+        """
+        self._verdict = self._lr_control.observe_step(
+            record.step, record.loss, record.grad_norm, updated=updated
+        )
+        goes_back = self._verdict is Verdict.ROLL_BACK
+        self._refusals = 0 if updated or goes_back else self._refusals + 1
+        return goes_back
+
+    def conclude(self, step: int, judge: Judge) -> Conclusion:
         """Evaluate if it is due, and end if there is a reason; the last step is evaluated.
 
         Args:
             step: just done.
-            updated: False if its update was refused.
             judge: of the parameters after the step.
         """
-        self._refusals = 0 if updated else self._refusals + 1
         reason = self._exhausted(step)
         if reason is None and step % self._spec.training.eval_every:
-            return None, None
+            return Conclusion(None, tuple(self._lr_control.take_events()), None)
         evaluation = self._evaluate(step, judge)
-        self._lr_control.observe(evaluation.val_loss)
+        self._lr_control.observe_evaluation(step, evaluation.val_loss)
         if self._is_good_enough(evaluation):
             reason = EndReason.TARGET
-        return evaluation, self._end(reason, judge) if reason else None
+        end = self._end(reason, judge) if reason else None
+        return Conclusion(evaluation, tuple(self._lr_control.take_events()), end)
+
+    def leave(self) -> None:
+        """Take part no longer; nothing is evaluated."""
+        self.running = False
+        self._validation = None
 
     def _exhausted(self, step: int) -> EndReason | None:
         if self._refusals >= MAX_REFUSALS:
             return EndReason.NONFINITE
+        if self._verdict is Verdict.STOP:
+            return EndReason.LR_CONTROL
         return EndReason.MAX_STEPS if step >= self._spec.training.max_steps else None
 
     def _evaluate(self, step: int, judge: Judge) -> EvalRecord:
@@ -89,7 +122,6 @@ class JobRun:
         return stop is not None and evaluation.val_loss < stop.below
 
     def _end(self, reason: EndReason, judge: Judge) -> End:
-        self.running = False
-        self._validation = None
+        self.leave()
         loss, _ = judge(self._dataset.test())
         return End(reason, loss * self._dataset.task.unit_scale)

@@ -8,12 +8,14 @@ so that the others keep their bits.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from worker.datasets.task import Batch
-from worker.remedies.clipping import clip
+from worker.remedies.clipping import make_clipping
+from worker.remedies.constraints import make_constraint
 from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
 from worker.training.lesson import Exercise, Lesson, Teacher
@@ -22,6 +24,7 @@ from worker.training.norms import update_norms
 from worker.training.optimizers import make_optimizer
 from worker.training.pack import Pack
 from worker.training.records import FlowRecord, JobStep, StepRecord
+from worker.training.snapshots import Snapshots
 
 
 def train(
@@ -46,31 +49,43 @@ class Trainer:
         self._pack = pack
         self._device = device
         self._dtype = dtype
-        self._teacher = Teacher(pack.model(device, dtype), pack.layout)
-        self._judges = [pack.alone(index).model(device, dtype) for index in range(len(pack.specs))]
-        self._parameters = pack.layout.buffer(pack.initial_parameters(dtype).to(device))
+        layout, specs = pack.layout, pack.specs
+        self._teacher = Teacher(pack.model(device, dtype), layout)
+        self._judges = [pack.alone(index).model(device, dtype) for index in range(len(specs))]
+        self._parameters = layout.buffer(pack.initial_parameters(dtype).to(device))
         self._before_KP = torch.empty_like(self._parameters.flat_KP)
-        self._gradients = pack.layout.buffer(torch.zeros_like(self._parameters.flat_KP))
-        self._optimizer = make_optimizer(
-            [spec.training.optimizer for spec in pack.specs],
-            pack.layout.num_parameters,
-            device,
-            dtype,
+        self._gradients = layout.buffer(torch.zeros_like(self._parameters.flat_KP))
+        optimizers = [spec.training.optimizer for spec in specs]
+        self._optimizer = make_optimizer(optimizers, layout.num_parameters, device, dtype)
+        self._clipping = make_clipping([spec.remedy.clipping for spec in specs], layout, device)
+        self._constraint = make_constraint([spec.remedy.init for spec in specs], layout)
+        self._snapshots = Snapshots(
+            [
+                self._parameters.flat_KP,
+                *self._optimizer.state.values(),
+                *self._clipping.state.values(),
+            ]
         )
-        self._clippings = [spec.remedy.clipping for spec in pack.specs]
-        self._jobs = [
-            JobRun(spec, dataset) for spec, dataset in zip(pack.specs, pack.datasets, strict=True)
-        ]
+        self._jobs = [JobRun(spec, data) for spec, data in zip(specs, pack.datasets, strict=True)]
         self._batches: list[Batch] = []
         self._step = 0
 
     def steps(self) -> Iterator[list[JobStep]]:
         """Train until every job has ended."""
+        with torch.inference_mode():
+            self._keep_snapshots()
         while any(job.running for job in self._jobs):
             self._step += 1
             with torch.inference_mode():
                 job_steps = self._train_step()
             yield job_steps
+
+    def drop(self, index: int) -> None:
+        """End one job between two steps, without an evaluation; the others keep their bits.
+
+        A job that has ended stays as it is.
+        """
+        self._jobs[index].leave()
 
     def parameters(self, index: int) -> dict[str, Tensor]:
         """A copy of one job's parameters by name, on the CPU; see `ParameterLayout.shapes`."""
@@ -80,20 +95,25 @@ class Trainer:
     def _train_step(self) -> list[JobStep]:
         lrs = [job.lr(self._step) for job in self._jobs]
         exercise = Exercise(*stack_batches(self._next_batches(), self._device, self._dtype))
+        measure = any(job.is_flow_step(self._step) for job in self._jobs)
         lesson = self._teacher.learn(
-            exercise,
-            self._parameters.network,
-            self._gradients,
-            measure=any(job.is_flow_step(self._step) for job in self._jobs),
+            exercise, self._parameters.network, self._gradients, measure=measure
         )
-        flow = self._collect(lesson) if lesson.flows else None
-        measured_KM = self._update(lesson.loss_K, lrs)
-        return self._report(lrs, measured_KM, flow)
+        flow = self._collect(lesson) if measure else None
+        measured = self._update(lesson.loss_K, lrs)
+        job_steps = [
+            self._job_step(index, lrs[index], measured[index], flow)
+            for index, job in enumerate(self._jobs)
+            if job.running
+        ]
+        self._keep_snapshots()
+        return job_steps
 
     def _next_batches(self) -> list[Batch]:
         """A new batch for each running job; one that has ended keeps its last."""
+        is_first = not self._batches
         self._batches = [
-            job.batch(self._step) if job.running else self._batches[index]
+            job.batch(self._step) if job.running or is_first else self._batches[index]
             for index, job in enumerate(self._jobs)
         ]
         return self._batches
@@ -105,63 +125,41 @@ class Trainer:
             with_radius=any(job.is_radius_step(self._step) for job in self._jobs),
         )
 
-    def _update(self, loss_K: Tensor, lrs: list[float]) -> list[list[float]]:
-        """Clip and update where loss and gradient are finite.
-
-        Returns:
-            By job: loss, gradient norm, clipping coefficient, norm of the parameters after the
-            update and before it, norm of the update, and 1 if it was made, else 0.
-        """
-        grad_norm_K, clip_coef_K = clip(self._gradients.flat_KP, self._clippings)
+    def _update(self, loss_K: Tensor, lrs: list[float]) -> "list[_Measured]":
+        """Clip and update where loss and gradient are finite."""
+        parameters_KP, gradients_KP = self._parameters.flat_KP, self._gradients.flat_KP
         running_K = torch.tensor([job.running for job in self._jobs])
-        finite_K = loss_K.isfinite() & grad_norm_K.isfinite()
-        active_K = finite_K & running_K.to(self._device, non_blocking=True)
-        self._before_KP.copy_(self._parameters.flat_KP)
-        self._optimizer.step(
-            self._parameters.flat_KP,
-            self._gradients.flat_KP,
-            torch.tensor(lrs, dtype=torch.float64),
-            active_K,
-        )
-        norms = update_norms(self._parameters.flat_KP, self._before_KP)
-        columns = [loss_K, grad_norm_K, clip_coef_K, *norms, active_K]
+        active_K = loss_K.isfinite() & running_K.to(self._device, non_blocking=True)
+        self._constraint.project_gradients_(gradients_KP, parameters_KP)
+        norm_K, coef_K = self._clipping.clip(gradients_KP, parameters_KP, active_K)
+        active_K &= norm_K.isfinite()
+        self._before_KP.copy_(parameters_KP)
+        lr_K = torch.tensor(lrs, dtype=torch.float64)
+        self._optimizer.step(parameters_KP, gradients_KP, lr_K, active_K)
+        self._constraint.retract_(parameters_KP, self._before_KP, active_K)
+        norms = update_norms(parameters_KP, self._before_KP)
+        columns = [loss_K, norm_K, coef_K, *norms, active_K]
         # The one moment of a step at which the host waits for the device.
-        measured: list[list[float]] = torch.stack([c.double() for c in columns], dim=1).tolist()
-        return measured
-
-    def _report(
-        self, lrs: list[float], measured_KM: list[list[float]], flow: PackFlow | None
-    ) -> list[JobStep]:
-        return [
-            self._job_step(index, lrs[index], measured_KM[index], flow)
-            for index, job in enumerate(self._jobs)
-            if job.running
-        ]
+        rows = torch.stack([column.double() for column in columns], dim=1).tolist()
+        return [_Measured(*row) for row in rows]
 
     def _job_step(
-        self, index: int, lr: float, measured_M: list[float], flow: PackFlow | None
+        self, index: int, lr: float, measured: "_Measured", flow: PackFlow | None
     ) -> JobStep:
-        loss, grad_norm, clip_coef, param_norm, before_norm, update_norm, updated = measured_M
-        job = self._jobs[index]
-        evaluation, end = job.conclude(
-            self._step,
-            updated=bool(updated),
-            judge=lambda batch: self._judge(index, batch),
-        )
+        job, record = self._jobs[index], measured.record(self._step, lr)
+        flow_record = self._flow_record(flow, index) if flow else None
+        if job.must_go_back(record, updated=bool(measured.updated)):
+            self._snapshots.go_back(index)
+        conclusion = job.conclude(self._step, lambda batch: self._judge(index, batch))
+        if conclusion.end:
+            self._snapshots.forget(index)
         return JobStep(
             index=index,
-            record=StepRecord(
-                step=self._step,
-                loss=loss,
-                lr=lr,
-                grad_norm=grad_norm,
-                clip_coef=clip_coef,
-                param_norm=param_norm,
-                update_ratio=update_norm / before_norm if before_norm else 0.0,
-            ),
-            evaluation=evaluation,
-            flow=self._flow_record(flow, index) if flow else None,
-            end=end,
+            record=record,
+            evaluation=conclusion.evaluation,
+            flow=flow_record,
+            events=conclusion.events,
+            end=conclusion.end,
         )
 
     def _judge(self, index: int, batch: Batch) -> tuple[float, float | None]:
@@ -173,3 +171,32 @@ class Trainer:
         if not job.is_flow_step(self._step):
             return None
         return flow.record(self._step, index, with_radius=job.is_radius_step(self._step))
+
+    def _keep_snapshots(self) -> None:
+        for index, job in enumerate(self._jobs):
+            if job.wants_snapshot(self._step):
+                self._snapshots.keep(index)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What an update showed of one job; as it came, inf and nan too."""
+
+    loss: float
+    grad_norm: float
+    clip_coef: float
+    param_norm: float
+    before_norm: float  #: of the parameters before the update
+    update_norm: float
+    updated: float  #: 1 if the update was made, 0 if it was refused
+
+    def record(self, step: int, lr: float) -> StepRecord:
+        return StepRecord(
+            step=step,
+            loss=self.loss,
+            lr=lr,
+            grad_norm=self.grad_norm,
+            clip_coef=self.clip_coef,
+            param_norm=self.param_norm,
+            update_ratio=self.update_norm / self.before_norm if self.before_norm else 0.0,
+        )

@@ -8,17 +8,16 @@ Only the rows of active jobs are read and written.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from worker.cells.compiled import compiled_exactly
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-_exactly = njit(cache=True, nogil=True, error_model="numpy")
 
-
-@_exactly
+@compiled_exactly
 def step_sgd(
     parameters_KP: Floats,
     gradients_KP: Floats,
@@ -43,7 +42,7 @@ def step_sgd(
                 parameters_P[at] -= (parameters_P[at] * decay + gradients_P[at]) * lr
 
 
-@_exactly
+@compiled_exactly
 def step_rmsprop(
     parameters_KP: Floats,
     gradients_KP: Floats,
@@ -70,7 +69,7 @@ def step_rmsprop(
             parameters_P[at] -= direction * lr
 
 
-@_exactly
+@compiled_exactly
 def step_adam(
     parameters_KP: Floats,
     gradients_KP: Floats,
@@ -79,9 +78,11 @@ def step_adam(
     coefficients_KC: Doubles,
     active_K: Flags,
 ) -> None:
-    """Coefficients: lr/(1-beta1^t), sqrt(1-beta2^t), L2 penalty, 1 - lr * decoupled decay, eps,
-    beta1, 1-beta1, beta2, 1-beta2.
-    """  # noqa: D205 - a list is no summary
+    """Coefficients: lr/(1-beta1^t), sqrt(1-beta2^t), L2 penalty, decay, eps, and the betas.
+
+    The decay is 1 - lr * weight decay where that is decoupled, else 1; the betas are beta1,
+    1-beta1, beta2, 1-beta2.
+    """
     coefficients = coefficients_KC.astype(np.float32)
     for job in np.flatnonzero(active_K):
         parameters_P, gradients_P = parameters_KP[job], gradients_KP[job]

@@ -78,7 +78,7 @@ class ParameterLayout:
 
 @dataclass(frozen=True)
 class ParameterBuffer:
-    """All jobs' parameters, or their gradients: as one tensor, and by their place in the network."""
+    """All jobs' parameters, or their gradients: as one tensor and by place in the network."""
 
     flat_KP: Tensor
     network: NetworkParameters

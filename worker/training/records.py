@@ -45,11 +45,29 @@ class FlowRecord:
     dead_fraction: float | None  #: share of ReLU units 0 over batch and time; None for others
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that was decided while training, not measured.
+
+    - rollback: the loss spiked; to_step, lr from now on, count of rollbacks so far, loss (absent
+      if not finite), reference (the median it is compared with; absent while warming up).
+    - rollbacks_exhausted: it spiked once more than may be rolled back; count, loss, reference.
+    - lr_cut: the held-out loss stood still; lr_before, lr.
+    - lr_suggested: the range test is over; end (diverged or max_steps), steepest_step and lr (both
+      absent if the smoothed loss never fell).
+    """
+
+    step: int
+    kind: str
+    detail: dict[str, float | int | str]  #: finite numbers and words
+
+
 class EndReason(StrEnum):
     """Why training ended."""
 
     MAX_STEPS = "max_steps"
     TARGET = "target"  #: the stopping rule of the spec was met
+    LR_CONTROL = "lr_control"  #: the lr control has seen what it wanted to see
     NONFINITE = "nonfinite"  #: too many updates in a row had to be refused
 
 
@@ -69,4 +87,5 @@ class JobStep:
     record: StepRecord
     evaluation: EvalRecord | None = None
     flow: FlowRecord | None = None
+    events: tuple[Event, ...] = ()
     end: End | None = None

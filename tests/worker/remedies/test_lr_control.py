@@ -1,19 +1,24 @@
 """Learning rates written out step by step, and compared with torch.optim.lr_scheduler."""
 
+import json
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     ExponentialLR,
     LRScheduler,
+    OneCycleLR,
     ReduceLROnPlateau,
     StepLR,
 )
 
-from contract.spec.remedy import Constant, Cosine, Exponential, LrControl, Plateau, Step
+from contract.spec import Constant, Cosine, Exponential, LrControl, OneCycle, Plateau, Step
 from worker.remedies.lr_control import make_lr_control
+from worker.training.records import Event
 
 
 def _lrs(control: LrControl | None, lr: float, max_steps: int) -> list[float]:
@@ -106,11 +111,55 @@ def test_cosine_equals_torch(lr: float, floor: float) -> None:
     )
 
 
+@settings(deadline=None)
+@given(
+    lr=st.floats(1e-5, 10),
+    pct_start=st.floats(0.01, 0.99),
+    div_factor=st.floats(1, 100),
+    max_steps=st.integers(2, 50),
+)
+def test_one_cycle_equals_torch(
+    lr: float, pct_start: float, div_factor: float, max_steps: int
+) -> None:
+    """One cycle is torch's OneCycleLR with cosines and without its cycle of momentum."""
+    # There torch divides by zero.
+    assume(pct_start * max_steps != 1)
+    scheduler = OneCycleLR(
+        _torch_sgd(lr),
+        lr,
+        total_steps=max_steps,
+        pct_start=pct_start,
+        div_factor=div_factor,
+        cycle_momentum=False,
+    )
+    expected = [float(scheduler.get_last_lr()[0])]
+    for _ in range(max_steps - 1):
+        scheduler.optimizer.step()
+        scheduler.step()
+        expected.append(float(scheduler.get_last_lr()[0]))
+    control = OneCycle(kind="one_cycle", pct_start=pct_start, div_factor=div_factor)
+    assert _lrs(control, lr, max_steps) == pytest.approx(expected, rel=1e-7, abs=lr * 1e-12)
+
+
+def test_one_cycle_by_hand() -> None:
+    """From lr/4 over the middle to lr at step 3, then to lr/8 at the last step."""
+    control = OneCycle(kind="one_cycle", pct_start=0.6, div_factor=4, final_div_factor=2)
+    expected = [0.25, 0.625, 1.0, 0.5625, 0.125]
+    assert _lrs(control, 1.0, 5) == pytest.approx(expected, rel=1e-12)
+
+
+def test_one_cycle_whose_rise_ends_at_step_one_only_falls() -> None:
+    """With a rise of one step in four, where torch would divide by zero, step 1 has the full lr."""
+    lrs = _lrs(OneCycle(kind="one_cycle", pct_start=0.25), 1.0, 4)
+    assert lrs[0] == 1.0
+    assert lrs == sorted(lrs, reverse=True)
+
+
 def _observed(control: Plateau, lr: float, losses: list[float]) -> list[float]:
     controller = make_lr_control(control, lr, len(losses))
     lrs = []
     for step, loss in enumerate(losses, start=1):
-        controller.observe(loss)
+        controller.observe_evaluation(step, loss)
         lrs.append(controller.lr(step))
     return lrs
 
@@ -174,9 +223,57 @@ def test_plateau_equals_torch(  # noqa: PLR0913 - torch's own parameters
     assert _observed(control, lr, losses) == expected
 
 
+def test_plateau_tells_of_its_cuts() -> None:
+    """Each cut is an event with the lr before and after; what changes nothing is none."""
+    controller = make_lr_control(Plateau(kind="plateau", patience=0, min_lr=0.4), 0.8, 10)
+    for step in (100, 200, 300, 400):
+        controller.observe_evaluation(step, 1.0)
+    assert controller.take_events() == [Event(200, "lr_cut", {"lr_before": 0.8, "lr": 0.4})]
+    assert controller.take_events() == []
+
+
+def test_plateau_goes_on_from_its_state() -> None:
+    """A controller restored from a state that went through JSON makes the same cuts."""
+    control = Plateau(kind="plateau", patience=1)
+    first, second = (make_lr_control(control, 0.8, 10) for _ in range(2))
+    for step, loss in enumerate([1.0, 0.5, 0.6], start=1):
+        first.observe_evaluation(step, loss)
+    second.restore(json.loads(json.dumps(first.state())))
+    lrs = []
+    for controller in (first, second):
+        for step, loss in enumerate([0.7, 0.4, 0.5, 0.5], start=4):
+            controller.observe_evaluation(step, loss)
+            lrs.append(controller.lr(step))
+    assert lrs[:4] == lrs[4:] == [0.4, 0.4, 0.4, 0.2]
+
+
+def test_a_new_plateau_has_a_state_of_json() -> None:
+    """Even before the first evaluation the state is JSON without infinities."""
+    controller = make_lr_control(Plateau(kind="plateau"), 0.8, 10)
+    json.dumps(controller.state(), allow_nan=False)
+    controller.restore(controller.state())
+    assert controller.lr(1) == 0.8
+
+
+def test_a_foreign_state_is_refused() -> None:
+    """What is no state of such a controller does not go in."""
+    with pytest.raises(ValidationError):
+        make_lr_control(Plateau(kind="plateau"), 0.8, 10).restore({"lr": "high"})
+
+
+def test_a_schedule_demands_nothing() -> None:
+    """A schedule has no verdict, no snapshot, no event and no state, whatever the loss."""
+    controller = make_lr_control(None, 0.8, 10)
+    assert not controller.wants_snapshot(0)
+    assert controller.observe_step(1, float("nan"), float("nan"), updated=False) is None
+    assert not controller.wants_snapshot(1)
+    assert controller.take_events() == []
+    assert controller.state() == {}
+
+
 def test_schedules_ignore_what_is_observed() -> None:
     """A held-out loss moves nothing but the plateau control."""
     controller = make_lr_control(Step(kind="step", every=2, factor=0.5), 0.8, 10)
-    controller.observe(5.0)
-    controller.observe(9.0)
+    controller.observe_evaluation(1, 5.0)
+    controller.observe_evaluation(2, 9.0)
     assert [controller.lr(1), controller.lr(3)] == [0.8, 0.4]

@@ -122,7 +122,7 @@ def _forward(z_KTFB: Floats, weight_KGF: Floats, gates_KTGB: Floats, c_KTHB: Flo
 
 @compiled
 def _open_gates(gates_GB: Floats, size: int) -> None:
-    """Sigmoid for i, f and o, tanh for g; in loops of their own, for one loop does not vectorise."""
+    """Sigmoid for i, f, o and tanh for g, in loops of their own: one loop would not vectorise."""
     input_forget_N = gates_GB[: 2 * size].reshape(-1)
     for at in range(input_forget_N.size):
         input_forget_N[at] = sigmoid(input_forget_N[at])
