@@ -6,7 +6,6 @@ from contract.spec.dataset import (
     CopyMemory,
     Dataset,
     DelayedRecall,
-    Forecast,
     MackeyGlass,
     SequentialDigits,
     SubjectRecall,
@@ -50,12 +49,14 @@ from contract.spec.training import (
     Target,
     Training,
 )
+from contract.spec.upload_task import Classify, Forecast, NextToken, UploadTask
 
 __all__ = [
-    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant", "CopyMemory",
-    "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential", "Forecast",
-    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl", "Lstm",
-    "MackeyGlass", "NormClipping", "Optimizer", "Orthogonal", "Plateau", "Relu", "Remedy",
-    "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step", "SubjectRecall", "Tanh", "Target",
-    "TemporalOrder", "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform",
+    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Classify", "Clipping", "Constant",
+    "CopyMemory", "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential",
+    "Forecast", "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu",
+    "LrControl", "Lstm", "MackeyGlass", "NextToken", "NormClipping", "Optimizer", "Orthogonal",
+    "Plateau", "Relu", "Remedy", "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step",
+    "SubjectRecall", "Tanh", "Target", "TemporalOrder", "Training", "Upload", "UploadTask",
+    "ValueClipping", "XavierNormal", "XavierUniform",
 ]  # fmt: skip

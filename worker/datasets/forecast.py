@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.spec import Forecast
-from contract.spec.dataset import rows_needed
+from contract.spec.upload_task import rows_needed
 from worker.datasets.series import read_series
 from worker.datasets.task import DatasetInvalidError, Task
 from worker.datasets.windows import Positions, WindowDataset, scaled, split_by_time

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.spec.dataset import TEST_PERCENT, TRAIN_PERCENT
+from contract.spec.upload_task import TEST_PERCENT, TRAIN_PERCENT
 from worker.datasets.draws import draws
 from worker.datasets.generated import HELD_OUT_SEQUENCES, sequences_held_out
 from worker.datasets.task import Batch, Floats, Task
@@ -72,7 +72,7 @@ def split_by_time(
 
     Args:
         bounds: first row and the row after the last of each series, at least
-            `contract.spec.dataset.rows_needed` apart.
+            `contract.spec.upload_task.rows_needed` apart.
         seq_len: rows before the position.
         horizon: rows from the position on.
         num_inputs: columns of a window.

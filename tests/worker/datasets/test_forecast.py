@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.spec import Forecast, Upload
-from contract.spec.dataset import rows_needed
+from contract.spec.upload_task import rows_needed
 from contract.tabular import TableLimits, ingest, read_table
 from worker.datasets.forecast import make_forecast
 from worker.datasets.registry import open_dataset
