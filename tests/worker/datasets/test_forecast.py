@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from contract.spec import Forecast, Upload
 from contract.spec.upload_task import rows_needed
-from contract.tabular import TableLimits, ingest, read_table
+from contract.table_limits import TableLimits
+from contract.tabular import ingest, read_table
 from worker.datasets.forecast import make_forecast
 from worker.datasets.registry import open_dataset
 from worker.datasets.task import Batch, DatasetInvalidError
