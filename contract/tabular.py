@@ -1,21 +1,22 @@
-"""Uploaded tables: from a CSV file to the Parquet file that is trained on, and its summary."""
+"""Uploaded tables: from any format to the Parquet file that is trained on, and its summary."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import pyarrow as pa
 from pyarrow import compute, parquet
 from pydantic import BaseModel, ConfigDict
 
-from contract.column_types import TYPES, Cell, ColumnType, Values, fitting_types, json_cell, typed
-from contract.csv_blocks import CsvFile, TableError, TableLimitError, TableLimits
-
-__all__ = [
-    "ColumnSummary", "Preview", "TableError", "TableLimitError", "TableLimits", "TableSummary",
-    "ingest", "read_table",
-]  # fmt: skip
+from contract.column_types import TYPES, Cell, ColumnType, Values, json_cell
+from contract.csv_file import CsvFile
+from contract.json_lines_file import JsonLinesFile
+from contract.parquet_file import ParquetFile
+from contract.plain_text_file import PlainTextFile
+from contract.table_limits import TableLimits
+from contract.upload_format import UploadFormat, detect_format
 
 _PREVIEW_ROWS = 5
 _PREVIEW_CHARACTERS = 200
@@ -56,20 +57,23 @@ class Preview(_Shown):
 class TableSummary(_Shown):
     """What a table holds."""
 
+    format: UploadFormat
+    """What it was read from."""
     rows: int
     columns: tuple[ColumnSummary, ...]
     preview: Preview
 
 
 def ingest(source: Path, filename: str, destination: Path, limits: TableLimits) -> TableSummary:
-    """Turn a CSV file into a Parquet file, in memory that does not grow with its rows.
+    """Turn an upload into a Parquet file, in memory that does not grow with its rows.
 
-    The file is read twice: once to find the narrowest type that fits every cell of a column, once
-    to write. Nothing is written if the file is refused.
+    CSV and JSON Lines are read twice: once to find the narrowest type that fits every cell of a
+    column, once to write. Nothing is left behind if the file is refused.
 
     Args:
-        source: the upload; the first row is the header.
-        filename: the sender's name for it; `.tsv` and `.tab` mean that tabs separate cells.
+        source: the upload.
+        filename: the sender's name for it; `.tsv` and `.tab` mean that tabs separate cells, and
+            see `detect_format`.
         destination: where the Parquet file goes.
         limits: how large the table may be.
 
@@ -77,24 +81,19 @@ def ingest(source: Path, filename: str, destination: Path, limits: TableLimits) 
         TableError: if the file is no table.
         TableLimitError: if it exceeds a limit.
     """
-    suffix = PurePosixPath(filename).suffix.lower()
-    file = CsvFile(source, "\t" if suffix in _TAB_SUFFIXES else ",", limits)
-    names = file.column_names()
-    schema = pa.schema(list(zip(names, _types(file, len(names)), strict=True)))
-    tallies = [_Tally(data_type) for data_type in schema.types]
-    preview: list[tuple[Cell, ...]] = []
-    num_rows = 0
-    with parquet.ParquetWriter(destination, schema) as writer:
-        for block in _typed_blocks(file, schema):
-            writer.write_batch(block)
-            num_rows += block.num_rows
-            preview.extend(_first_rows(block, _PREVIEW_ROWS - len(preview)))
-            for tally, column in zip(tallies, block.columns, strict=True):
-                tally.add(column)
-    columns = tuple(tally.summary(name) for tally, name in zip(tallies, names, strict=True))
-    return TableSummary(
-        rows=num_rows, columns=columns, preview=Preview(columns=names, rows=tuple(preview))
-    )
+    found = detect_format(source, filename)
+    file = _open(found, source, filename, limits)
+    schema = file.schema()
+    counts = _Counts(schema)
+    try:
+        with parquet.ParquetWriter(destination, schema) as writer:
+            for block in file.blocks(schema):
+                writer.write_batch(block)
+                counts.add(block)
+    except BaseException:
+        destination.unlink(missing_ok=True)
+        raise
+    return counts.summary(found)
 
 
 def read_table(path: Path) -> pa.Table:
@@ -106,23 +105,54 @@ def read_table(path: Path) -> pa.Table:
     return parquet.read_table(path)
 
 
-def _types(file: CsvFile, num_columns: int) -> list[pa.DataType]:
-    fitting = [tuple(TYPES)] * num_columns
-    for block in file.blocks():
-        fitting = [
-            fitting_types(text, candidates)
-            for text, candidates in zip(block.columns, fitting, strict=True)
-        ]
-    return [candidates[0] for candidates in fitting]
+class _TableFile(Protocol):
+    """An untrusted file that is read as a table."""
+
+    def schema(self) -> pa.Schema:
+        """Names and types of its columns."""
+
+    def blocks(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Its rows in those types, some at a time."""
 
 
-def _typed_blocks(file: CsvFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for block in file.blocks():
-        columns = [
-            typed(text, data_type)
-            for text, data_type in zip(block.columns, schema.types, strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+def _open(found: UploadFormat, source: Path, filename: str, limits: TableLimits) -> _TableFile:
+    match found:
+        case "parquet":
+            return ParquetFile(source, limits)
+        case "jsonl":
+            return JsonLinesFile(source, limits)
+        case "text":
+            return PlainTextFile(source, limits)
+        case "csv":
+            suffix = PurePosixPath(filename.lower()).suffix
+            return CsvFile(source, "\t" if suffix in _TAB_SUFFIXES else ",", limits)
+
+
+class _Counts:
+    """What has been counted of a table so far, and its first rows."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._names = tuple(schema.names)
+        self._tallies = [_Tally(data_type) for data_type in schema.types]
+        self._preview: list[tuple[Cell, ...]] = []
+        self._num_rows = 0
+
+    def add(self, block: pa.RecordBatch) -> None:
+        """Count one more block."""
+        self._num_rows += block.num_rows
+        self._preview.extend(_first_rows(block, _PREVIEW_ROWS - len(self._preview)))
+        for tally, column in zip(self._tallies, block.columns, strict=True):
+            tally.add(column)
+
+    def summary(self, found: UploadFormat) -> TableSummary:
+        """All that was counted."""
+        columns = zip(self._tallies, self._names, strict=True)
+        return TableSummary(
+            format=found,
+            rows=self._num_rows,
+            columns=tuple(tally.summary(name) for tally, name in columns),
+            preview=Preview(columns=self._names, rows=tuple(self._preview)),
+        )
 
 
 def _first_rows(block: pa.RecordBatch, count: int) -> list[tuple[Cell, ...]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contract.dataset_record import DatasetRecord
 from contract.errors import FieldError, InvalidError
 from contract.spec import Forecast
-from contract.spec.dataset import rows_needed
+from contract.spec.upload_task import rows_needed
 
 _NUMERIC = frozenset({"number", "integer"})
 _ORDERED = _NUMERIC | {"datetime"}

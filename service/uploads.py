@@ -12,7 +12,8 @@ from contract.dataset_record import DatasetRecord
 from contract.errors import FieldError, InvalidError, StorageFullError, TooLargeError
 from contract.settings import Settings
 from contract.store import Store, new_dataset_id
-from contract.tabular import TableLimits, ingest
+from contract.table_limits import TableLimits
+from contract.tabular import ingest
 
 _BLOCK: Final = 1 << 20
 _LONGEST_NAME: Final = 200

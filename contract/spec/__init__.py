@@ -14,7 +14,6 @@ from contract.spec.dataset import (
     CopyMemory,
     Dataset,
     DelayedRecall,
-    Forecast,
     MackeyGlass,
     SequentialDigits,
     SubjectRecall,
@@ -60,14 +59,15 @@ from contract.spec.training import (
     Target,
     Training,
 )
+from contract.spec.upload_task import Classify, Forecast, NextToken, UploadTask
 
 __all__ = [
-    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant",
+    "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Classify", "Clipping", "Constant",
     "CopyMemory", "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics",
     "Exponential", "Forecast", "ForgetBias", "Gru", "Guarded", "Identity", "Init", "JobSpec",
-    "Kaiming", "LeakyRelu", "LrControl", "Lstm", "MackeyGlass", "NormClipping", "OneCycle",
-    "Optimizer", "Orthogonal", "PercentileClipping", "Plateau", "RangeTest", "Relu", "Remedy",
-    "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step", "SubjectRecall", "Tanh", "Target",
-    "TemporalOrder", "Training", "UnitClipping", "Upload", "ValueClipping", "XavierNormal",
-    "XavierUniform", "ZScoreClipping",
+    "Kaiming", "LeakyRelu", "LrControl", "Lstm", "MackeyGlass", "NextToken", "NormClipping",
+    "OneCycle", "Optimizer", "Orthogonal", "PercentileClipping", "Plateau", "RangeTest", "Relu",
+    "Remedy", "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step", "SubjectRecall", "Tanh",
+    "Target", "TemporalOrder", "Training", "UnitClipping", "Upload", "UploadTask",
+    "ValueClipping", "XavierNormal", "XavierUniform", "ZScoreClipping",
 ]  # fmt: skip

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contract.spec.model import Integer, SpecModel, Text
-
-SeqLen = Annotated[Integer, Field(ge=2, le=10_000)]
-ColumnName = Annotated[Text, Field(min_length=1, max_length=200)]
+from contract.spec.upload_task import SeqLen, UploadTask
 
 
 class Adding(SpecModel):
@@ -98,43 +96,14 @@ class SequentialDigits(SpecModel):
     """Whether the pixels come in one fixed random order instead of row by row."""
 
 
-class Forecast(SpecModel):
-    """Predict the next `horizon` values of `target` from the last `seq_len` rows of `inputs`."""
-
-    kind: Literal["forecast"]
-    target: ColumnName
-    """The numeric column to predict."""
-    inputs: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=256)]
-    """The numeric columns the network sees, the target's own past among them if wished."""
-    seq_len: SeqLen
-    """Rows in one window."""
-    horizon: Annotated[Integer, Field(ge=1, le=1_000)] = 1
-    """How many values after the window are predicted."""
-    series_id: ColumnName | None = None
-    """Column that tells several series apart; null if the file is one series."""
-    time: ColumnName | None = None
-    """Column to order rows by; null if they are in order already."""
-
-
-# How a series is split by time, in percent: training, validation, test.
-TRAIN_PERCENT, TEST_PERCENT = 70, 15
-
-
-def rows_needed(seq_len: int, horizon: int) -> int:
-    """Fewest rows of a series that give each of the three splits a window."""
-    training = -(-100 * (seq_len + horizon) // TRAIN_PERCENT)
-    testing = -(-100 * horizon // TEST_PERCENT)
-    return max(training, testing)
-
-
 class Upload(SpecModel):
     """An uploaded dataset and what to learn from it."""
 
     kind: Literal["upload"]
     dataset_id: Annotated[Text, Field(pattern=r"^ds_[0-9a-z]{26}$")]
     """The id that `POST /v1/datasets` answered."""
-    task: Forecast
-    """What to predict."""
+    task: UploadTask
+    """What to learn from it."""
 
 
 Dataset = Annotated[

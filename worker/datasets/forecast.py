@@ -4,15 +4,17 @@ Shapes: O values ahead (horizon), R rows of all series, P positions, each the ro
 first predicted value.
 """
 
+import math
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.spec import Forecast
-from contract.spec.dataset import rows_needed
+from contract.spec.upload_task import rows_needed
 from worker.datasets.series import read_series
 from worker.datasets.task import DatasetInvalidError, Task
-from worker.datasets.windows import Positions, WindowDataset, scaled, split_by_time
+from worker.datasets.windows import TOO_LARGE, Positions, WindowDataset, scaled, split_by_time
 
 
 def make_forecast(spec: Forecast, table: pa.Table, seed: int) -> WindowDataset:
@@ -32,9 +34,8 @@ def make_forecast(spec: Forecast, table: pa.Table, seed: int) -> WindowDataset:
     scaled_RI, _ = scaled(rows.inputs_RI, split.train_rows)
     scaled_R1, deviation = scaled(rows.target_R[:, np.newaxis], split.train_rows)
     baseline = _persistence_error(rows.target_R, split.test_P, spec.horizon)
-    unit_scale = float(deviation[0]) ** 2
-    if not (np.isfinite(scaled_RI).all() and np.isfinite([*scaled_R1[:, 0], unit_scale]).all()):
-        raise DatasetInvalidError("The values are too large to be scaled; change their unit.")
+    if not math.isfinite(baseline):
+        raise DatasetInvalidError(TOO_LARGE)
     if baseline == 0:
         raise DatasetInvalidError(
             f"Column {spec.target!r} never changes in the test rows: there is nothing to predict."
@@ -47,7 +48,7 @@ def make_forecast(spec: Forecast, table: pa.Table, seed: int) -> WindowDataset:
         dependency=None,
         baseline=baseline,
         learned_below=baseline,
-        unit_scale=unit_scale,
+        unit_scale=float(deviation[0]) ** 2,
     )
     return WindowDataset(task, seed, scaled_RI, scaled_R1[:, 0], split)
 

@@ -7,10 +7,12 @@ import pyarrow as pa
 
 from contract import spec
 from worker.datasets.adding import make_adding
+from worker.datasets.classify import make_classify
 from worker.datasets.copy_memory import make_copy_memory
 from worker.datasets.delayed_recall import make_delayed_recall
 from worker.datasets.forecast import make_forecast
 from worker.datasets.mackey_glass import make_mackey_glass
+from worker.datasets.next_token import make_next_token
 from worker.datasets.sequential_digits import make_sequential_digits
 from worker.datasets.subject_recall import make_subject_recall
 from worker.datasets.task import Dataset
@@ -46,6 +48,18 @@ def open_dataset(  # noqa: PLR0911 - one return a kind
         case spec.SequentialDigits():
             return make_sequential_digits(dataset, seed)
         case spec.Upload():
-            return make_forecast(dataset.task, read_table(dataset.dataset_id), seed)
+            return _open_upload(dataset.task, read_table(dataset.dataset_id), seed)
         case unknown:
             assert_never(unknown)
+
+
+def _open_upload(task: spec.UploadTask, table: pa.Table, seed: int) -> Dataset:
+    match task:
+        case spec.Forecast():
+            return make_forecast(task, table, seed)
+        case spec.Classify():
+            return make_classify(task, table, seed)
+        case spec.NextToken():
+            return make_next_token(task, table, seed)
+        case _:
+            assert_never(task)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.spec import SequentialDigits
-from contract.spec.dataset import TEST_PERCENT, TRAIN_PERCENT
+from contract.spec.upload_task import TEST_PERCENT, TRAIN_PERCENT
 from worker.datasets.draws import draws
 from worker.datasets.task import Batch, Floats, Task
 

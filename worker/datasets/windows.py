@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.spec.dataset import TEST_PERCENT, TRAIN_PERCENT
+from contract.spec.upload_task import TEST_PERCENT, TRAIN_PERCENT
 from worker.datasets.draws import draws
 from worker.datasets.generated import HELD_OUT_SEQUENCES, sequences_held_out
-from worker.datasets.task import Batch, Floats, Task
+from worker.datasets.task import Batch, DatasetInvalidError, Floats, Task
+
+TOO_LARGE = "The values are too large to be scaled; change their unit."
 
 Positions = NDArray[np.int64]
 
@@ -72,7 +74,7 @@ def split_by_time(
 
     Args:
         bounds: first row and the row after the last of each series, at least
-            `contract.spec.dataset.rows_needed` apart.
+            `contract.spec.upload_task.rows_needed` apart.
         seq_len: rows before the position.
         horizon: rows from the position on.
         num_inputs: columns of a window.
@@ -107,7 +109,9 @@ def scaled(
     """Values in standard deviations from the training mean, and those deviations.
 
     A column that is constant in the training rows is only shifted: its deviation counts as 1.
-    Values that are too large become infinite.
+
+    Raises:
+        DatasetInvalidError: if values are so large that float32 cannot hold them scaled.
     """
     train_RI = values_RI[train_rows]
     # Compared, not measured: the deviation of equal values can round to a little above zero.
@@ -115,4 +119,7 @@ def scaled(
     with np.errstate(over="ignore", invalid="ignore"):
         mean_I = np.where(constant_I, train_RI[0], train_RI.mean(axis=0))
         deviation_I = np.where(constant_I, 1.0, train_RI.std(axis=0))
-        return ((values_RI - mean_I) / deviation_I).astype(np.float32), deviation_I
+        scaled_RI = ((values_RI - mean_I) / deviation_I).astype(np.float32)
+    if not (np.isfinite(deviation_I).all() and np.isfinite(scaled_RI).all()):
+        raise DatasetInvalidError(TOO_LARGE)
+    return scaled_RI, deviation_I

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.spec import Forecast, Upload
-from contract.spec.dataset import rows_needed
-from contract.tabular import TableLimits, ingest, read_table
+from contract.spec.upload_task import rows_needed
+from contract.table_limits import TableLimits
+from contract.tabular import ingest, read_table
 from worker.datasets.forecast import make_forecast
 from worker.datasets.registry import open_dataset
 from worker.datasets.task import Batch, DatasetInvalidError
@@ -190,6 +191,12 @@ def _spoiled(value: float | None) -> pa.Table:
         ({}, lambda: _spoiled(None), "Column 'y' has 50 missing values"),
         ({}, lambda: _spoiled(float("inf")), "Column 'y' has 50 values that are not finite"),
         ({}, lambda: _spoiled(1e300), "too large"),
+        ({}, lambda: pa.table({"y": [0, 1e150] * 35 + [0, 1e180] * 15}), "too large"),
+        (
+            {"inputs": ("c",)},
+            lambda: _table(100).append_column("c", pa.array([1e300, -1e300] * 50)),
+            "too large",
+        ),
         ({}, lambda: pa.table({"y": ["a"] * 100}), "Column 'y' is not numeric"),
         ({}, lambda: pa.table({"y": [True] * 100}), "Column 'y' is not numeric"),
         ({}, lambda: pa.table({"y": [1.0] * 100}), "'y' never changes"),
