@@ -9,6 +9,7 @@ from ulid import ULID
 
 from contract.errors import ConflictError, FieldError, InvalidError, LimitError, NotFoundError
 from contract.job import MOVES, Job, JobErrorCode, JobStatus
+from contract.pack_key import pack_key
 from contract.spec import JobSpec, Upload
 from contract.store.engine import reading, writing
 from contract.store.idempotency import claim_key, keep_answer
@@ -169,6 +170,7 @@ def _new_row(job_id: str, spec: JobSpec, parent_id: str | None) -> dict[str, obj
         "max_steps": spec.training.max_steps,
         "latest": {},
         "created_at": now(),
+        "pack_key": pack_key(spec),
     }
 
 
