@@ -60,6 +60,11 @@ class JobRun:
             reason = EndReason.TARGET
         return evaluation, self._end(reason, judge) if reason else None
 
+    def leave(self) -> None:
+        """Take part no longer; nothing is evaluated."""
+        self.running = False
+        self._validation = None
+
     def _exhausted(self, step: int) -> EndReason | None:
         if self._refusals >= MAX_REFUSALS:
             return EndReason.NONFINITE
@@ -79,7 +84,6 @@ class JobRun:
         return stop is not None and evaluation.val_loss < stop.below
 
     def _end(self, reason: EndReason, judge: Judge) -> End:
-        self.running = False
-        self._validation = None
+        self.leave()
         loss, _ = judge(self._dataset.test())
         return End(reason, loss * self._dataset.task.unit_scale)

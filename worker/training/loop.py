@@ -73,6 +73,13 @@ class Trainer:
                 job_steps = self._train_step()
             yield job_steps
 
+    def drop(self, index: int) -> None:
+        """End one job between two steps, without an evaluation; the others keep their bits.
+
+        A job that has ended stays as it is.
+        """
+        self._jobs[index].leave()
+
     def parameters(self, index: int) -> dict[str, Tensor]:
         """A copy of one job's parameters by name, on the CPU; see `ParameterLayout.shapes`."""
         row_P = self._parameters_KP[index].detach().cpu()
@@ -93,8 +100,9 @@ class Trainer:
 
     def _next_batches(self) -> list[Batch]:
         """A new batch for each running job; one that has ended keeps its last."""
+        is_first = not self._batches
         self._batches = [
-            job.batch(self._step) if job.running else self._batches[index]
+            job.batch(self._step) if job.running or is_first else self._batches[index]
             for index, job in enumerate(self._jobs)
         ]
         return self._batches
