@@ -90,22 +90,24 @@ class PackWatch:
             self._finish(job_id, Ending(JobStatus.FAILED, error=error))
 
     def _let_go(self, job_ids: Collection[str]) -> Released:
-        """Have the process drop some of its jobs; if these are all, or it does not answer, end it.
+        """Have the process drop some of its jobs; if these are all of them, end it.
 
-        If it is ended, the other jobs wait in the queue again.
+        A process that does not answer in time is killed, and the other jobs are queued again.
 
         Returns:
             What is still held for them.
         """
         grace_s = self._settings.cancel_grace_s
-        others = [self._members[job_id] for job_id in self._members if job_id not in job_ids]
-        if others and self._process.drop(list(job_ids), grace_s):
+        others = [claim.lease for job_id, claim in self._members.items() if job_id not in job_ids]
+        if not others:
+            self._process.end(grace_s)
+        elif self._process.drop(job_ids, grace_s):
             return Released(pids=0, gpu_bytes=0)
-        self._process.end(grace_s)
-        if others:
-            log.warning("training process did not let go of a job; it was ended")
-            self._store.leases.hand_back([claim.lease for claim in others])
-        self._members = {job_id: self._members[job_id] for job_id in job_ids}
+        else:
+            log.warning("killing a training process that did not let go of a job")
+            self._process.kill(grace_s)
+            self._store.leases.hand_back(others)
+            self._members = {job_id: self._members[job_id] for job_id in job_ids}
         left = self._process.pids_left()
         held = gpu_bytes_of([self._process.pid, *left], self._device)
         return Released(pids=len(left), gpu_bytes=held)

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -70,7 +70,7 @@ class TrainingProcess:
         was_killed = self._process.exitcode == -signal.SIGKILL
         return was_killed and _count_oom_kills() > self._oom_kills
 
-    def drop(self, job_ids: Sequence[str], grace_s: float) -> bool:
+    def drop(self, job_ids: Collection[str], grace_s: float) -> bool:
         """Ask it to let go of some of its jobs; returns whether it has, before the grace ended."""
         waiting = set(job_ids)
         deadline = time.monotonic() + grace_s
@@ -87,6 +87,10 @@ class TrainingProcess:
         """Ask it to end, then kill it and everything it started; returns when they are gone."""
         self._signal_group(signal.SIGTERM)
         self._process.join(grace_s)
+        self.kill(grace_s)
+
+    def kill(self, grace_s: float) -> None:
+        """Kill it and everything it started; returns when they are gone, or the grace has ended."""
         self._signal_group(signal.SIGKILL)
         self._process.join()
         deadline = time.monotonic() + grace_s
