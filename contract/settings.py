@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     """Seconds between asking a training process to end and killing it."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one training process."""
+    max_pack_cpu: Annotated[int, Field(ge=1)] = 16
+    """Most jobs of equal shapes that a CPU worker trains together."""
+    max_pack_cuda: Annotated[int, Field(ge=1)] = 64
+    """Most jobs of equal shapes that a GPU worker trains together."""
 
     max_attempts: Annotated[int, Field(ge=1)] = 5
     """Claims of one job before it fails as `worker_lost`."""

@@ -57,8 +57,10 @@ jobs = Table(
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
+    Column("pack_key", String(32)),  # see contract.pack_key; NULL: to be trained alone
     # What a worker looks for, in the order it takes it.
     Index("ix_jobs_queue", "status", "priority", "created_at"),
+    Index("ix_jobs_pack", "status", "pack_key"),
     Index("ix_jobs_dataset_id", "dataset_id"),
 )
 

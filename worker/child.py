@@ -4,7 +4,8 @@ import logging
 import os
 import signal
 import tempfile
-import threading
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,72 +16,85 @@ from contract.artifacts import DATASET_FILE, Artifacts
 from contract.errors import LeaseLostError
 from contract.log import set_up_logging
 from contract.settings import Settings
-from contract.spec import JobSpec
 from contract.store import Claim, Store
 from contract.tabular import read_table
 from worker.datasets.registry import open_dataset
 from worker.datasets.task import Dataset, DatasetInvalidError
-from worker.failures import failures_written
-from worker.model_files import store_model
-from worker.reporter import Reporter
+from worker.drop_requests import DropRequests
+from worker.failures import member_failures_written, pack_failures_written
+from worker.member import Member
 from worker.training.loop import Trainer
 from worker.training.pack import Pack
 
 log = logging.getLogger(__name__)
 
 
-def run(lifeline: Connection, claim: Claim, device: str, settings: Settings) -> None:
-    """Train one claimed job to its end; what went wrong is written to the job, typed.
+def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Settings) -> None:
+    """Train claimed jobs of one pack key, each to its end; what went wrong is written, typed.
 
     Args:
-        lifeline: read end of a pipe whose write end the supervisor holds; when it closes, the
-            supervisor is gone and this process and all it started end at once.
-        claim: the job and the lease that every write names.
+        channel: a pipe whose other end the supervisor holds; see `DropRequests`.
+        claims: the jobs and the leases that every write names.
         device: "cpu" or "cuda".
         settings: the worker's.
     """
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
+    requests = DropRequests(channel)
     set_up_logging(settings.log_level)
     torch.set_num_threads(settings.threads)
     store = Store(settings.resolved_database_url())
     try:
-        with failures_written(store, claim.lease):
-            _train(store, claim, device, settings)
+        with pack_failures_written(store, [claim.lease for claim in claims]):
+            _train(_open_members(store, claims, settings), torch.device(device), requests)
     except LeaseLostError:
-        log.warning("lease lost; training stopped", extra={"job_id": claim.lease.job_id})
+        log.warning("lease lost; training stopped")
     finally:
         store.close()
 
 
-def _die_with(lifeline: Connection) -> None:
-    try:
-        lifeline.recv_bytes()
-    except EOFError:
-        os.killpg(0, signal.SIGKILL)
+def _train(members: Sequence[Member], device: torch.device, requests: DropRequests) -> None:
+    if not members:
+        return
+    trainer = Trainer(Pack([(member.claim.spec, member.dataset) for member in members]), device)
+    places = {member.claim.lease.job_id: index for index, member in enumerate(members)}
+    for steps in trainer.steps():
+        for step in steps:
+            if not members[step.index].take(step, partial(trainer.parameters, step.index)):
+                trainer.drop(step.index)
+        for job_id in requests.take():
+            if job_id in places:
+                trainer.drop(places[job_id])
+            requests.answer(job_id)
 
 
-def _train(store: Store, claim: Claim, device: str, settings: Settings) -> None:
+def _open_members(store: Store, claims: Sequence[Claim], settings: Settings) -> list[Member]:
+    """The jobs whose data can be opened; the others are ended as failed."""
     artifacts = Artifacts(settings.resolved_artifacts_url())
-    dataset = _open(claim.spec, artifacts)
-    reporter = Reporter(store, claim.lease, claim.spec, dataset.task, settings.flush_s)
-    trainer = Trainer(Pack([(claim.spec, dataset)]), torch.device(device))
-    for (step,) in trainer.steps():
-        reporter.add(step)
-        if step.end:
-            store_model(artifacts, claim, trainer.parameters(0))
-            reporter.finish(step.end)
+    # Cached: jobs of one pack have one upload in common.
+    read_stored = cache(partial(_read_stored, artifacts))
+    opened = [(claim, _open(store, claim, read_stored)) for claim in claims]
+    return [
+        Member(store, artifacts, claim, dataset, settings.flush_s)
+        for claim, dataset in opened
+        if dataset
+    ]
 
 
-def _open(spec: JobSpec, artifacts: Artifacts) -> Dataset:
-    def read_stored(dataset_id: str) -> pa.Table:
-        with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / DATASET_FILE
-            try:
-                return read_table(artifacts.fetch(local, "datasets", dataset_id, DATASET_FILE))
-            except FileNotFoundError:
-                raise DatasetInvalidError("the dataset's file is no longer stored") from None
+def _open(store: Store, claim: Claim, read_stored: Callable[[str], pa.Table]) -> Dataset | None:
+    try:
+        with member_failures_written(store, claim.lease):
+            return open_dataset(claim.spec.dataset, claim.spec.training.seed, read_stored)
+    except LeaseLostError:
+        log.warning("lease lost", extra={"job_id": claim.lease.job_id})
+    return None
 
-    return open_dataset(spec.dataset, spec.training.seed, read_stored)
+
+def _read_stored(artifacts: Artifacts, dataset_id: str) -> pa.Table:
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / DATASET_FILE
+        try:
+            return read_table(artifacts.fetch(local, "datasets", dataset_id, DATASET_FILE))
+        except FileNotFoundError:
+            raise DatasetInvalidError("the dataset's file is no longer stored") from None

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -37,16 +37,17 @@ def _context() -> ForkServerContext:
 
 
 class TrainingProcess:
-    """The process of one claimed job, in a process group of its own."""
+    """The process of the claimed jobs of one pack, in a process group of its own."""
 
-    def __init__(self, claim: Claim, device: str, settings: Settings) -> None:
+    def __init__(self, claims: Sequence[Claim], device: str, settings: Settings) -> None:
         self._oom_kills = _count_oom_kills()
-        reader, self._lifeline = multiprocessing.Pipe(duplex=False)
+        # When our end closes, also by our death, the process ends itself.
+        self._channel, theirs = multiprocessing.Pipe()
         self._process: ForkServerProcess = _context().Process(
-            target=_run_child, args=(reader, claim, device, settings), name=claim.lease.job_id
+            target=_run_child, args=(theirs, claims, device, settings)
         )
         self._process.start()
-        reader.close()
+        theirs.close()
 
     @property
     def pid(self) -> int:
@@ -69,10 +70,27 @@ class TrainingProcess:
         was_killed = self._process.exitcode == -signal.SIGKILL
         return was_killed and _count_oom_kills() > self._oom_kills
 
+    def drop(self, job_ids: Collection[str], grace_s: float) -> bool:
+        """Ask it to let go of some of its jobs; returns whether it has, before the grace ended."""
+        waiting = set(job_ids)
+        deadline = time.monotonic() + grace_s
+        try:
+            for job_id in job_ids:
+                self._channel.send_bytes(job_id.encode())
+            while waiting and self._channel.poll(max(0.0, deadline - time.monotonic())):
+                waiting.discard(self._channel.recv_bytes().decode())
+        except (EOFError, OSError):  # it has just ended
+            return False
+        return not waiting
+
     def end(self, grace_s: float) -> None:
         """Ask it to end, then kill it and everything it started; returns when they are gone."""
         self._signal_group(signal.SIGTERM)
         self._process.join(grace_s)
+        self.kill(grace_s)
+
+    def kill(self, grace_s: float) -> None:
+        """Kill it and everything it started; returns when they are gone, or the grace has ended."""
         self._signal_group(signal.SIGKILL)
         self._process.join()
         deadline = time.monotonic() + grace_s
@@ -80,8 +98,8 @@ class TrainingProcess:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """Give up the lifeline; to be called when the process has ended."""
-        self._lifeline.close()
+        """Give up our end of the pipe; to be called when the process has ended."""
+        self._channel.close()
         self._process.close()
 
     def pids_left(self) -> list[int]:
@@ -100,9 +118,11 @@ class TrainingProcess:
                 process.send_signal(number)
 
 
-def _run_child(reader: Connection, claim: Claim, device: str, settings: Settings) -> None:
+def _run_child(
+    channel: Connection, claims: Sequence[Claim], device: str, settings: Settings
+) -> None:
     # Imported by name for the same reason as above; the fork server has it loaded already.
-    import_module("worker.child").run(reader, claim, device, settings)
+    import_module("worker.child").run(channel, claims, device, settings)
 
 
 def _group(group_id: int) -> Iterator[psutil.Process]:

@@ -6,7 +6,8 @@ from contract.store.curve_store import CurveStore, spread
 from contract.store.dataset_store import DatasetStore, new_dataset_id
 from contract.store.engine import make_engine, reading
 from contract.store.job_store import JobFilter, JobStore
-from contract.store.lease_store import Claim, Ending, Evaluation, Lease, LeaseStore, Report
+from contract.store.lease_store import Claim, Ending, Lease, LeaseStore
+from contract.store.reports import Evaluation, Report
 from contract.store.schema import SchemaMismatchError, check_schema, migrate
 from contract.store.worker_store import WorkerStore
 

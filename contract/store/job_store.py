@@ -9,14 +9,13 @@ from ulid import ULID
 
 from contract.errors import ConflictError, FieldError, InvalidError, LimitError, NotFoundError
 from contract.job import MOVES, Job, JobErrorCode, JobStatus
+from contract.pack_key import pack_key
 from contract.spec import JobSpec, Upload
 from contract.store.engine import reading, writing
 from contract.store.idempotency import claim_key, keep_answer
+from contract.store.pack_choice import live_devices
 from contract.store.rows import job_from_row
-from contract.tables import datasets, job_tags, jobs, now, workers
-
-# A worker that has not been seen for this long counts as gone.
-WORKER_SEEN_S = 15.0
+from contract.tables import datasets, job_tags, jobs, now
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class JobStore:
         """One job, with what it waits for; NotFoundError if there is none."""
         with reading(self._engine) as connection:
             job = job_from_row(_row(connection, job_id))
-            return _with_waiting_for(job, _live_devices(connection))
+            return _with_waiting_for(job, live_devices(connection))
 
     def read_page(self, wanted: JobFilter, limit: int, before: str | None) -> list[Job]:
         """At most `limit` jobs, newest first, those with ids below `before` if it is given."""
@@ -76,7 +75,7 @@ class JobStore:
         if before:
             query = query.where(jobs.c.id < before)
         with reading(self._engine) as connection:
-            devices = _live_devices(connection)
+            devices = live_devices(connection)
             found = connection.execute(query).all()
         return [_with_waiting_for(job_from_row(row), devices) for row in found]
 
@@ -88,7 +87,7 @@ class JobStore:
             ConflictError: the job is final already.
         """
         with writing(self._engine) as connection:
-            status = JobStatus(_row(connection, job_id).status)
+            status = JobStatus(_locked_row(connection, job_id).status)
             if JobStatus.CANCELLED not in MOVES[status]:
                 raise ConflictError(f"the job is {status}; only an unfinished job can be cancelled")
             values: dict[str, object] = {"cancel_requested": True}
@@ -118,8 +117,10 @@ class JobStore:
         A job that was to be cancelled is cancelled; one that lost `max_attempts` workers fails.
         """
         lost = and_(jobs.c.status == JobStatus.RUNNING, jobs.c.lease_until < now())
+        # By id, as a worker locks the jobs of its pack: two that lock alike never wait in a ring.
+        locked = select(jobs).where(lost).order_by(jobs.c.id).with_for_update()
         with writing(self._engine) as connection:
-            found = connection.execute(select(jobs).where(lost).with_for_update()).all()
+            found = connection.execute(locked).all()
             for row in found:
                 change = sql_update(jobs).where(jobs.c.id == row.id)
                 connection.execute(change.values(after_loss(row, max_attempts)))
@@ -134,16 +135,27 @@ def _create(connection: Connection, spec: JobSpec, parent_id: str | None, max_qu
     for tag in set(spec.tags):
         connection.execute(insert(job_tags).values(tag=tag, job_id=job_id))
     job = job_from_row(_row(connection, job_id))
-    return _with_waiting_for(job, _live_devices(connection))
+    return _with_waiting_for(job, live_devices(connection))
 
 
-def after_loss(row: Row[Any], max_attempts: int) -> dict[str, object]:
-    """What becomes of a job whose worker or training process was lost."""
+def after_loss(row: Row[Any], max_attempts: int | None) -> dict[str, object]:
+    """What becomes of a job whose worker or training process is gone.
+
+    One that is lost a second time trains alone from then on: a job that kills its process must
+    not take others with it until all of them have failed.
+
+    Args:
+        row: the job's.
+        max_attempts: from this attempt on it fails; None: it was not its worker's death.
+    """
     released: dict[str, object] = {"worker": None, "lease_until": None}
     if row.cancel_requested:
         return released | {"status": JobStatus.CANCELLED, "finished_at": now()}
+    queued = released | {"status": JobStatus.QUEUED, "rung_at": None}
+    if max_attempts is None:
+        return queued
     if row.attempt < max_attempts:
-        return released | {"status": JobStatus.QUEUED, "rung_at": None}
+        return queued | {"pack_key": row.pack_key if row.attempt == 1 else None}
     error = {
         "code": JobErrorCode.WORKER_LOST,
         "message": f"its worker was lost {row.attempt} times",
@@ -169,6 +181,7 @@ def _new_row(job_id: str, spec: JobSpec, parent_id: str | None) -> dict[str, obj
         "max_steps": spec.training.max_steps,
         "latest": {},
         "created_at": now(),
+        "pack_key": pack_key(spec),
     }
 
 
@@ -185,6 +198,12 @@ def _check_dataset(connection: Connection, spec: JobSpec) -> None:
         if connection.execute(wanted.with_for_update()).first() is None:
             reason = f"there is no dataset {spec.dataset.dataset_id}"
             raise InvalidError(reason, (FieldError("/dataset/dataset_id", reason),))
+
+
+def _locked_row(connection: Connection, job_id: str) -> Row[Any]:
+    """The row, which no claim can change until this transaction ends."""
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+    return _row(connection, job_id)
 
 
 def _row(connection: Connection, job_id: str) -> Row[Any]:
@@ -207,11 +226,6 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         tagged = select(job_tags.c.job_id).where(job_tags.c.tag == wanted.tag)
         conditions.append(jobs.c.id.in_(tagged))
     return conditions
-
-
-def _live_devices(connection: Connection) -> set[str]:
-    seen = select(workers.c.device).where(workers.c.seen_at > now() - WORKER_SEEN_S).distinct()
-    return set(connection.execute(seen).scalars())
 
 
 def _with_waiting_for(job: Job, devices: set[str]) -> Job:

@@ -1,22 +1,20 @@
 """Jobs as workers see them: claim, keep, write, hand in; every write is fenced by the attempt."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy import update as sql_update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from contract.curve import Curve, pack_chunk
-from contract.diagnosis import Diagnosis
 from contract.errors import LeaseLostError
-from contract.flow import Flow, pack_flow
-from contract.job import JobError, JobStatus, Latest, Released
+from contract.job import JobError, JobStatus, Released
 from contract.spec import JobSpec
 from contract.store.engine import writing
 from contract.store.job_store import after_loss
-from contract.store.rows import finite_or_none
-from contract.tables import curve_chunks, diagnoses, evaluations, flows, jobs, now
+from contract.store.pack_choice import choose_pack
+from contract.store.reports import Report, drop_reports, insert_report, progress_of
+from contract.tables import jobs, now
 
 
 @dataclass(frozen=True)
@@ -36,27 +34,6 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Held-out results after a step; inf and nan as they came, None if there is no metric."""
-
-    step: int
-    val_loss: float
-    val_metric: float | None
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a worker saw since its last report; written as a whole or not at all."""
-
-    curve: Curve
-    latest: Latest
-    steps_per_s: float | None
-    evaluations: tuple[Evaluation, ...] = ()
-    flows: tuple[Flow, ...] = ()
-    diagnosis: Diagnosis | None = None
-
-
-@dataclass(frozen=True)
 class Ending:
     """How a job ends."""
 
@@ -72,53 +49,58 @@ class LeaseStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def claim(self, worker: str, device: str, lease_s: float) -> Claim | None:
-        """Take the queued job that comes first for this device; None if there is none.
+    def claim(self, worker: str, device: str, lease_s: float, pack_limit: int) -> list[Claim]:
+        """Take the queued job that comes first for this device, and others to train with it.
 
         What an earlier attempt has written is dropped in the same transaction, so that a curve
         never has a step twice.
+
+        Args:
+            worker: who takes them.
+            device: what it has, "cpu" or "cuda".
+            lease_s: seconds for which they are its own without renewal.
+            pack_limit: most jobs to take, at least 1; if other workers are idle, too, only this
+                worker's share of the jobs alike is taken.
+
+        Returns:
+            Jobs of one pack key, the first one first; none if nothing waits.
         """
-        first = (
-            select(jobs.c.id)
-            .where(jobs.c.status == JobStatus.QUEUED, jobs.c.device.in_(["auto", device]))
-            .order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
-        change = (
-            sql_update(jobs)
-            .where(jobs.c.id == first, jobs.c.status == JobStatus.QUEUED)
-            .values(
-                status=JobStatus.RUNNING,
-                attempt=jobs.c.attempt + 1,
-                worker=worker,
-                lease_until=now() + lease_s,
-                started_at=now(),
-                step=0,
-                latest={},
-                verdict=None,
-                steps_per_s=None,
+        with writing(self._engine) as connection:
+            job_ids = choose_pack(connection, worker, device, pack_limit)
+            if not job_ids:
+                return []
+            change = (
+                sql_update(jobs)
+                .where(jobs.c.id.in_(job_ids))
+                .values(
+                    status=JobStatus.RUNNING,
+                    attempt=jobs.c.attempt + 1,
+                    worker=worker,
+                    lease_until=now() + lease_s,
+                    started_at=now(),
+                    step=0,
+                    latest={},
+                    verdict=None,
+                    steps_per_s=None,
+                )
+                .returning(jobs.c.id, jobs.c.attempt, jobs.c.spec)
             )
-            .returning(jobs.c.id, jobs.c.attempt, jobs.c.spec)
-        )
-        with writing(self._engine) as connection:
-            row = connection.execute(change).first()
-            if row is None:
-                return None
-            _drop_reports(connection, row.id)
-        return Claim(Lease(row.id, row.attempt), JobSpec.model_validate(row.spec))
+            rows = {row.id: row for row in connection.execute(change)}
+            drop_reports(connection, job_ids)
+        return [_claim_of(rows[job_id]) for job_id in job_ids]
 
-    def renew(self, lease: Lease, lease_s: float) -> bool:
-        """Keep the lease; returns whether a client asks for the job's end.
+    def renew_all(self, leases: Sequence[Lease], lease_s: float) -> dict[str, bool]:
+        """Keep the leases that are still ours.
 
-        Raises:
-            LeaseLostError: another attempt owns the job, or it is final.
+        Returns:
+            By id, for each job that another attempt does not own and that is not final: whether a
+            client asks for its end.
         """
         with writing(self._engine) as connection:
-            _fenced_update(connection, lease, {"lease_until": now() + lease_s})
-            wanted = select(jobs.c.cancel_requested).where(jobs.c.id == lease.job_id)
-            return bool(connection.execute(wanted).scalar_one())
+            kept = _kept(connection, leases)
+            change = sql_update(jobs).where(jobs.c.id.in_([row.id for row in kept]))
+            connection.execute(change.values(lease_until=now() + lease_s))
+        return {row.id: row.cancel_requested for row in kept}
 
     def report(self, lease: Lease, report: Report) -> None:
         """Add what was seen to the job's curves, evaluations, flow and diagnosis.
@@ -127,8 +109,8 @@ class LeaseStore:
             LeaseLostError: another attempt owns the job, or it is final; nothing is written.
         """
         with writing(self._engine) as connection:
-            _fenced_update(connection, lease, _progress_of(report))
-            _insert_report(connection, lease.job_id, report)
+            _fenced_update(connection, lease, progress_of(report))
+            insert_report(connection, lease.job_id, report)
 
     def finish(self, lease: Lease, ending: Ending) -> None:
         """End the job, with its last report in the same transaction.
@@ -146,32 +128,48 @@ class LeaseStore:
         }
         report = ending.last_report
         with writing(self._engine) as connection:
-            _fenced_update(connection, lease, values | (_progress_of(report) if report else {}))
+            _fenced_update(connection, lease, values | (progress_of(report) if report else {}))
             if report:
-                _insert_report(connection, lease.job_id, report)
+                insert_report(connection, lease.job_id, report)
 
-    def give_back(self, lease: Lease, max_attempts: int) -> None:
-        """Queue the job again, its training process having died; see `after_loss`.
+    def give_back(self, leases: Sequence[Lease], max_attempts: int) -> None:
+        """Queue the jobs again, their training process having died; see `after_loss`.
 
-        Raises:
-            LeaseLostError: another attempt owns the job, or it is final.
+        Those that are no longer ours are left alone.
         """
         with writing(self._engine) as connection:
-            _fenced_update(connection, lease, {"lease_until": None})
-            row = connection.execute(select(jobs).where(jobs.c.id == lease.job_id)).one()
-            change = sql_update(jobs).where(jobs.c.id == lease.job_id)
-            connection.execute(change.values(after_loss(row, max_attempts)))
+            for row in _kept(connection, leases):
+                _change(connection, row.id, after_loss(row, max_attempts))
 
-    def hand_back(self, lease: Lease) -> None:
-        """Queue the job again without counting the attempt as lost: this worker shuts down.
+    def hand_back(self, leases: Iterable[Lease], *, alone: bool = False) -> None:
+        """Queue the jobs again without counting the attempt as lost.
 
-        Raises:
-            LeaseLostError: another attempt owns the job, or it is final.
+        Those that are no longer ours are left alone.
+
+        Args:
+            leases: of the jobs.
+            alone: whether each is to be trained by itself from now on.
         """
-        values: dict[str, object] = {"status": JobStatus.QUEUED, "worker": None}
-        values |= {"lease_until": None, "rung_at": None}
+        values: dict[str, object] = {"pack_key": None} if alone else {}
         with writing(self._engine) as connection:
-            _fenced_update(connection, lease, values)
+            for row in _kept(connection, leases):
+                _change(connection, row.id, after_loss(row, max_attempts=None) | values)
+
+
+def _claim_of(row: Row[Any]) -> Claim:
+    return Claim(Lease(row.id, row.attempt), JobSpec.model_validate(row.spec))
+
+
+def _kept(connection: Connection, leases: Iterable[Lease]) -> list[Row[Any]]:
+    """The rows of the jobs that are still ours, locked, in the order in which all lock them."""
+    attempts = {lease.job_id: lease.attempt for lease in leases}
+    ours = jobs.c.id.in_(attempts), jobs.c.status == JobStatus.RUNNING
+    rows = connection.execute(select(jobs).where(*ours).order_by(jobs.c.id).with_for_update())
+    return [row for row in rows if row.attempt == attempts[row.id]]
+
+
+def _change(connection: Connection, job_id: str, values: dict[str, object]) -> None:
+    connection.execute(sql_update(jobs).where(jobs.c.id == job_id).values(values))
 
 
 def _fenced_update(connection: Connection, lease: Lease, values: dict[str, object]) -> None:
@@ -183,56 +181,3 @@ def _fenced_update(connection: Connection, lease: Lease, values: dict[str, objec
     )
     if connection.execute(change.values(values)).rowcount != 1:
         raise LeaseLostError
-
-
-def _progress_of(report: Report) -> dict[str, object]:
-    values: dict[str, object] = {
-        "latest": report.latest.model_dump(),
-        "steps_per_s": report.steps_per_s,
-    }
-    if len(report.curve):
-        values["step"] = int(report.curve.step_N[-1])
-    if report.diagnosis:
-        values["verdict"] = report.diagnosis.verdict
-    return values
-
-
-def _insert_report(connection: Connection, job_id: str, report: Report) -> None:
-    if len(report.curve):
-        connection.execute(
-            insert(curve_chunks).values(
-                job_id=job_id,
-                first_step=int(report.curve.step_N[0]),
-                last_step=int(report.curve.step_N[-1]),
-                body=pack_chunk(report.curve),
-            )
-        )
-    for evaluation in report.evaluations:
-        connection.execute(
-            insert(evaluations).values(
-                job_id=job_id,
-                step=evaluation.step,
-                val_loss=finite_or_none(evaluation.val_loss),
-                val_metric=finite_or_none(evaluation.val_metric),
-            )
-        )
-    for flow in report.flows:
-        values = {"step": flow.step, "reach": list(flow.reach_L), "body": pack_flow(flow)}
-        connection.execute(insert(flows).values(job_id=job_id, **values))
-    if report.diagnosis:
-        _upsert_diagnosis(connection, report.diagnosis)
-
-
-def _upsert_diagnosis(connection: Connection, diagnosis: Diagnosis) -> None:
-    is_sqlite = connection.dialect.name == "sqlite"
-    insert_or_update = sqlite_insert if is_sqlite else postgresql_insert
-    body = diagnosis.model_dump(mode="json")
-    statement = insert_or_update(diagnoses).values(job_id=diagnosis.job_id, body=body)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["job_id"], set_={"body": body})
-    )
-
-
-def _drop_reports(connection: Connection, job_id: str) -> None:
-    for table in (curve_chunks, evaluations, flows, diagnoses):
-        connection.execute(delete(table).where(table.c.job_id == job_id))

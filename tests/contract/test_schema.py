@@ -2,11 +2,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 
+from contract.spec import JobSpec
 from contract.store import SchemaMismatchError, Store, check_schema, migrate
 from contract.store.schema import make_config
-from contract.tables import metadata
+from contract.tables import jobs, metadata
 
 
 def test_migrations_make_the_tables_of_the_code(store: Store) -> None:
@@ -42,3 +43,17 @@ def test_migrations_can_be_taken_back(store: Store) -> None:
         command.downgrade(config, "base")
 
     assert set(inspect(store.engine).get_table_names()) <= {"alembic_version"}
+
+
+def test_jobs_outlive_a_step_back_and_forth(store: Store, spec: JobSpec) -> None:
+    """Jobs are kept when the pack key is taken away and added again, and then train alone."""
+    job = store.jobs.create(spec, max_queued=10)
+    with store.engine.begin() as connection:
+        config = make_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        command.upgrade(config, "head")
+
+    assert store.jobs.read(job.id) == job
+    with store.engine.connect() as connection:
+        assert connection.execute(select(jobs.c.pack_key)).scalar_one() is None

@@ -21,8 +21,7 @@ def create(store: Store, spec: JobSpec, **changes: object) -> str:
 
 def claim(store: Store, device: str = "cpu", lease_s: float = LEASE_S) -> Claim:
     """Claim the next job, which must be there."""
-    claimed = store.leases.claim("worker", device, lease_s)
-    assert claimed is not None
+    (claimed,) = store.leases.claim("worker", device, lease_s, 1)
     return claimed
 
 
@@ -108,8 +107,8 @@ def test_claim_keeps_to_the_device(store: Store, spec: JobSpec) -> None:
     """A job for a GPU is never claimed by a CPU worker."""
     create(store, spec, run=spec.run.model_copy(update={"device": "cuda"}))
 
-    assert store.leases.claim("worker", "cpu", LEASE_S) is None
-    assert store.leases.claim("worker", "cuda", LEASE_S) is not None
+    assert store.leases.claim("worker", "cpu", LEASE_S, 1) == []
+    assert len(store.leases.claim("worker", "cuda", LEASE_S, 1)) == 1
 
 
 def test_race_for_one_job_has_one_winner(store: Store, spec: JobSpec) -> None:
@@ -117,7 +116,7 @@ def test_race_for_one_job_has_one_winner(store: Store, spec: JobSpec) -> None:
     create(store, spec)
 
     with ThreadPoolExecutor(8) as pool:
-        claims = list(pool.map(lambda _: store.leases.claim("w", "cpu", LEASE_S), range(8)))
+        claims = list(pool.map(lambda _: store.leases.claim("w", "cpu", LEASE_S, 1), range(8)))
 
     assert len([claimed for claimed in claims if claimed]) == 1
 
@@ -155,21 +154,17 @@ def test_flow_and_evaluations_read_back(store: Store, spec: JobSpec) -> None:
 
 
 def test_stale_attempt_can_write_nothing(store: Store, spec: JobSpec) -> None:
-    """A worker whose lease was given to another attempt can neither report, renew nor finish."""
+    """A worker whose lease was given to another attempt can neither report nor finish."""
     job_id = create(store, spec)
     stale = claim(store).lease
     let_lease_run_out(store, stale)
     store.jobs.return_lost(max_attempts=5)
     fresh = claim(store).lease
 
-    for write in (
-        lambda: store.leases.report(stale, make_report(1, 1)),
-        lambda: store.leases.renew(stale, LEASE_S),
-        lambda: store.leases.finish(stale, Ending(JobStatus.SUCCEEDED)),
-        lambda: store.leases.hand_back(stale),
-    ):
-        with pytest.raises(LeaseLostError):
-            write()
+    with pytest.raises(LeaseLostError):
+        store.leases.report(stale, make_report(1, 1))
+    with pytest.raises(LeaseLostError):
+        store.leases.finish(stale, Ending(JobStatus.SUCCEEDED))
 
     assert fresh.attempt == stale.attempt + 1
     assert len(store.curves.read_curve(job_id, 1, None)) == 0
@@ -220,9 +215,9 @@ def test_running_job_is_cancelled_by_its_worker(store: Store, spec: JobSpec) -> 
     job_id = create(store, spec)
     lease = claim(store).lease
 
-    assert store.leases.renew(lease, LEASE_S) is False
+    assert store.leases.renew_all([lease], LEASE_S) == {job_id: False}
     assert store.jobs.request_cancel(job_id).status is JobStatus.RUNNING
-    assert store.leases.renew(lease, LEASE_S) is True
+    assert store.leases.renew_all([lease], LEASE_S) == {job_id: True}
     released = Released(pids=0, gpu_bytes=0)
     store.leases.finish(lease, Ending(JobStatus.CANCELLED, released=released))
     assert store.jobs.read(job_id).released == released

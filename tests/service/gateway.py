@@ -48,8 +48,7 @@ class StandInWorker:
 
     def claim(self) -> Lease:
         """Claim the next job."""
-        claimed = self.store.leases.claim("stand-in", "cpu", 60)
-        assert claimed
+        (claimed,) = self.store.leases.claim("stand-in", "cpu", 60, 1)
         return claimed.lease
 
     def lease_of(self, job_id: str) -> Lease:

@@ -50,7 +50,7 @@ def test_sweep_rings_for_a_waiting_job(store: Store, spec: JobSpec) -> None:
 def test_sweep_returns_a_lost_job_and_rings_for_it(store: Store, spec: JobSpec) -> None:
     """A job whose worker fell silent waits again, and workers are told."""
     job_id = store.jobs.create(spec, max_queued=10).id
-    store.leases.claim("w", "cpu", 60)
+    store.leases.claim("w", "cpu", 60, 1)
     with store.engine.begin() as connection:
         connection.execute(text("UPDATE jobs SET lease_until = 1"))
     doorbell = RecordingDoorbell()

@@ -1,21 +1,28 @@
 import pytest
 import torch
 
-from contract.errors import LeaseLostError
+from contract.errors import LeaseLostError, UnavailableError
 from contract.job import JobErrorCode, JobStatus
 from contract.spec import JobSpec
 from contract.store import Ending, Lease, Store
 from worker.datasets.task import DatasetInvalidError
-from worker.failures import failures_written
+from worker.failures import member_failures_written, pack_failures_written
+
+OUT_OF_MEMORY = [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")]
 
 
 @pytest.fixture
-def lease(store: Store, spec: JobSpec) -> Lease:
-    """The lease of a job that is being trained."""
-    store.jobs.create(spec, max_queued=10)
-    claimed = store.leases.claim("w", "cpu", 60)
-    assert claimed
-    return claimed.lease
+def leases(store: Store, spec: JobSpec) -> list[Lease]:
+    """The leases of a pack of two jobs that are being trained."""
+    for _ in range(2):
+        store.jobs.create(spec, max_queued=10)
+    return [claimed.lease for claimed in store.leases.claim("w", "cpu", 60, 2)]
+
+
+@pytest.fixture
+def lease(leases: list[Lease]) -> Lease:
+    """The lease of one of them."""
+    return leases[0]
 
 
 def fail(error: Exception) -> None:
@@ -35,8 +42,8 @@ def fail(error: Exception) -> None:
 def test_each_cause_ends_the_job_as_what_it_was(
     store: Store, lease: Lease, error: Exception, code: JobErrorCode
 ) -> None:
-    """What stops training is written to the job as its type, without anything internal."""
-    with failures_written(store, lease):
+    """What stops a job alone is written to it as its type, without anything internal."""
+    with pack_failures_written(store, [lease]):
         fail(error)
 
     job = store.jobs.read(lease.job_id)
@@ -46,17 +53,67 @@ def test_each_cause_ends_the_job_as_what_it_was(
     assert "secret" not in job.error.message
 
 
-def test_job_of_another_is_left_alone(store: Store, lease: Lease) -> None:
-    """A process that has lost its lease ends no job."""
-    with pytest.raises(LeaseLostError), failures_written(store, lease):
-        raise LeaseLostError
+def test_one_members_failure_is_its_own(store: Store, leases: list[Lease]) -> None:
+    """A member that fails by itself ends, typed, while the other goes on."""
+    with member_failures_written(store, leases[0]):
+        fail(DatasetInvalidError("column x has gaps"))
+
+    first, second = (store.jobs.read(lease.job_id) for lease in leases)
+    assert first.error is not None
+    assert first.error.code is JobErrorCode.DATASET_INVALID
+    assert second.status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_memory_is_never_one_members_failure(store: Store, lease: Lease, error: Exception) -> None:
+    """Running out of memory in the midst of one member's work ends no job; the pack decides."""
+    with pytest.raises(type(error)), member_failures_written(store, lease):
+        raise error
 
     assert store.jobs.read(lease.job_id).status is JobStatus.RUNNING
 
 
-def test_training_that_ends_well_is_left_alone(store: Store, lease: Lease) -> None:
-    """Without an error nothing is written."""
-    with failures_written(store, lease):
-        store.leases.finish(lease, Ending(JobStatus.SUCCEEDED))
+@pytest.mark.parametrize("error", [*OUT_OF_MEMORY, RuntimeError("a defect")])
+def test_pack_that_cannot_go_on_is_split(
+    store: Store, leases: list[Lease], error: Exception
+) -> None:
+    """Whatever stops a pack, its jobs wait again and are then claimed one by one."""
+    with pack_failures_written(store, leases):
+        fail(error)
 
-    assert store.jobs.read(lease.job_id).status is JobStatus.SUCCEEDED
+    packs = [store.leases.claim("w", "cpu", 60, 16) for _ in leases]
+    assert [[claimed.lease.job_id for claimed in pack] for pack in packs] == [
+        [lease.job_id] for lease in leases
+    ]
+
+
+def test_split_leaves_the_finished_alone(store: Store, leases: list[Lease]) -> None:
+    """A member that had ended before the pack was split is not trained again."""
+    store.leases.finish(leases[0], Ending(JobStatus.SUCCEEDED))
+
+    with pack_failures_written(store, leases):
+        fail(MemoryError())
+
+    statuses = [store.jobs.read(lease.job_id).status for lease in leases]
+    assert statuses == [JobStatus.SUCCEEDED, JobStatus.QUEUED]
+
+
+@pytest.mark.parametrize("error", [LeaseLostError(), UnavailableError("out of reach")])
+def test_what_is_no_failure_of_training_ends_no_job(
+    store: Store, lease: Lease, error: Exception
+) -> None:
+    """Neither a lost lease nor a database out of reach is written to a job as its failure."""
+    for written in (member_failures_written(store, lease), pack_failures_written(store, [lease])):
+        with pytest.raises(type(error)), written:
+            raise error
+
+    assert store.jobs.read(lease.job_id).status is JobStatus.RUNNING
+
+
+def test_training_that_ends_well_is_left_alone(store: Store, leases: list[Lease]) -> None:
+    """Without an error nothing is written."""
+    with pack_failures_written(store, leases), member_failures_written(store, leases[0]):
+        store.leases.finish(leases[0], Ending(JobStatus.SUCCEEDED))
+
+    statuses = [store.jobs.read(lease.job_id).status for lease in leases]
+    assert statuses == [JobStatus.SUCCEEDED, JobStatus.RUNNING]

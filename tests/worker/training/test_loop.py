@@ -216,6 +216,41 @@ def test_ended_job_leaves_the_pack() -> None:
     torch.testing.assert_close(_flat(packed, 0), _flat(alone, 0), rtol=1e-12, atol=1e-12)
 
 
+def _trained_dropping(jobs: Jobs, index: int, after: int) -> tuple[Trainer, list[list[JobStep]]]:
+    """Train to the end, one job being dropped after a step; the steps of each job."""
+    trainer = Trainer(Pack(jobs), CPU)
+    steps: list[list[JobStep]] = [[] for _ in jobs]
+    if after == 0:
+        trainer.drop(index)
+    for number, job_steps in enumerate(trainer.steps(), start=1):
+        for job_step in job_steps:
+            steps[job_step.index].append(job_step)
+        if number == after:
+            trainer.drop(index)
+    return trainer, steps
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_dropped_job_leaves_the_others_bitwise_alike(after: int) -> None:
+    """A job that is dropped reports no more and has no end; the others do not notice."""
+    jobs = [(tiny_spec(seed=seed), TinyDataset(seed)) for seed in (1, 2, 3)]
+    calm, calm_steps = _trained(jobs, torch.float32)
+    dropped, steps = _trained_dropping(jobs, 1, after)
+
+    assert [step.record.step for step in steps[1]] == list(range(1, after + 1))
+    assert [step.end for step in steps[1]] == [None] * after
+    for index in (0, 2):
+        assert torch.equal(_flat(calm, index), _flat(dropped, index))
+        assert _bits(calm_steps[index]) == _bits(steps[index])
+
+
+def test_pack_ends_when_its_last_job_is_dropped() -> None:
+    """With nothing left to train there is no further step."""
+    _, (steps,) = _trained_dropping([(tiny_spec(), TinyDataset())], 0, 4)
+
+    assert len(steps) == 4
+
+
 def test_forecast_is_told_in_the_datas_units() -> None:
     """With a unit scale the metric and the final loss are the loss times it."""
     _, (steps,) = _trained([(tiny_spec(max_steps=1), TinyDataset(unit_scale=4.0))])
