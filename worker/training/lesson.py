@@ -64,6 +64,17 @@ class Exercise:
 
 
 @dataclass(frozen=True)
+class _Segment:
+    """Consecutive time steps of an exercise."""
+
+    exercise: Exercise
+    initial: Sequence[State] | None
+    """Each layer's state before them; None is 0."""
+    num_targets: int
+    """Of the whole exercise: what the sum of the losses is divided by."""
+
+
+@dataclass(frozen=True)
 class Teacher:
     """Turns batches into gradients.
 
@@ -108,34 +119,28 @@ class Teacher:
     def _learn(
         self, exercise: Exercise, parameters_KP: Tensor, gradients_KP: Tensor, *, measure: bool
     ) -> Lesson:
+        """Like `learn`, the flow's `grad_norm_KT` being of the whole loss."""
         parameters = self.layout.views(parameters_KP)
+        lessons: list[Lesson] = []
+        later: list[State] | None = None
+        for segment in reversed(self._segments(exercise, parameters)):
+            # The last segment overwrites the gradients, the earlier ones add theirs.
+            part_KP = torch.empty_like(gradients_KP) if lessons else gradients_KP
+            lesson, later = self._learn_segment(
+                segment, parameters, self.layout.views(part_KP), later, measure=measure
+            )
+            if lessons:
+                gradients_KP.add_(part_KP)
+            lessons.append(lesson)
+        return _join(lessons[::-1])
+
+    def _segments(self, exercise: Exercise, parameters: NetworkParameters) -> list[_Segment]:
         parts = self._parts(exercise)
         starts = self._states_before(parts, parameters)
-        is_whole = len(parts) == 1
-        scratch_KP = gradients_KP if is_whole else torch.empty_like(gradients_KP)
-        gradients = self.layout.views(scratch_KP)
-        if not is_whole:
-            gradients_KP.zero_()
-        losses, flows, later = [], [], None
-        for part, start in zip(reversed(parts), reversed(starts), strict=True):
-            forward = self.model.forward(part.x_KTBI, parameters, start, part.masks)
-            prediction_KSBO = read_out(forward.answers(part.target.shape[1]), parameters)
-            losses.append(
-                loss_of_targets(self.model.loss, prediction_KSBO, part.target).sum(dim=(1, 2))
-            )
-            grad_y_KSBO = loss_gradient(
-                self.model.loss, prediction_KSBO, part.target, exercise.num_targets
-            )
-            grad_h_KSBH = _read_out_backward(forward, grad_y_KSBO, parameters, gradients)
-            backwards = _layers_backward(
-                forward, grad_h_KSBH, gradients, later, part.masks, measure=measure
-            )
-            if not is_whole:
-                gradients_KP.add_(scratch_KP)
-            flows.append([back.flow for back in backwards if back.flow is not None])
-            later = [back.grad_initial for back in backwards]
-        joined = [join_in_time(layer[::-1]) for layer in zip(*flows, strict=True)]
-        return Lesson(torch.stack(losses).sum(dim=0) / exercise.num_targets, joined)
+        return [
+            _Segment(part, start, exercise.num_targets)
+            for part, start in zip(parts, starts, strict=True)
+        ]
 
     def _parts(self, exercise: Exercise) -> list[Exercise]:
         time_steps = exercise.x_KTBI.shape[1]
@@ -157,6 +162,47 @@ class Teacher:
             )
         return states
 
+    def _learn_segment(
+        self,
+        segment: _Segment,
+        parameters: NetworkParameters,
+        gradients: NetworkParameters,
+        later: Sequence[State] | None,
+        *,
+        measure: bool,
+    ) -> tuple[Lesson, list[State]]:
+        """Fill the gradients that go through one segment.
+
+        Args:
+            segment: the time steps.
+            parameters: read only.
+            gradients: overwritten.
+            later: gradients by each layer's state after the segment; None is 0.
+            measure: whether the flow is wanted.
+
+        Returns:
+            The segment's share of the lesson, and the gradients by the states before it.
+        """
+        part, kind = segment.exercise, self.model.loss
+        forward = self.model.forward(part.x_KTBI, parameters, segment.initial, part.masks)
+        prediction_KSBO = read_out(forward.answers(part.target.shape[1]), parameters)
+        loss_KSB = loss_of_targets(kind, prediction_KSBO, part.target)
+        grad_y_KSBO = loss_gradient(kind, prediction_KSBO, part.target, segment.num_targets)
+        grad_h_KSBH = _read_out_backward(forward, grad_y_KSBO, parameters, gradients)
+        layers = _layers_backward(forward, grad_h_KSBH, gradients, later, measure=measure)
+        flows = [layer.flow for layer in layers if layer.flow is not None]
+        lesson = Lesson(loss_KSB.sum(dim=(1, 2)) / segment.num_targets, flows)
+        return lesson, [layer.grad_initial for layer in layers]
+
+
+def _join(lessons: Sequence[Lesson]) -> Lesson:
+    """The lesson of a sequence from those of its segments."""
+    layers = zip(*(lesson.flows for lesson in lessons), strict=True)
+    return Lesson(
+        loss_K=torch.stack([lesson.loss_K for lesson in lessons]).sum(dim=0),
+        flows=[join_in_time(flows) for flows in layers],
+    )
+
 
 def _read_out_backward(
     forward: NetworkPass,
@@ -177,15 +223,14 @@ def _layers_backward(
     grad_h_KSBH: Tensor,
     gradients: NetworkParameters,
     later: Sequence[State] | None,
-    masks: Sequence[Tensor],
     *,
     measure: bool,
 ) -> list[LayerBackward]:
     """From the top layer down; `later` are the gradients by each layer's final state."""
     backwards: list[LayerBackward] = []
     for index in reversed(range(len(forward.layers))):
-        if index < len(masks):
-            grad_h_KSBH = grad_h_KSBH * masks[index]
+        if index < len(forward.masks):
+            grad_h_KSBH = grad_h_KSBH * forward.masks[index]
         back = forward.layers[index].backward(
             grad_h_KSBH,
             gradients.layers[index],

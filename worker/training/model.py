@@ -26,6 +26,8 @@ class NetworkPass:
     """A forward pass over all layers; it can be taken back once."""
 
     layers: tuple[LayerPass, ...]
+    masks: Sequence[Tensor]
+    """See `Model.forward`."""
 
     @property
     def final_states(self) -> list[State]:
@@ -70,7 +72,7 @@ class Model:
             below_KTBI = passes[-1].h_KTBH
             if index < len(masks):
                 below_KTBI = below_KTBI * masks[index]
-        return NetworkPass(tuple(passes))
+        return NetworkPass(tuple(passes), masks)
 
     def evaluate(self, parameters: NetworkParameters, batch: Batch) -> tuple[float, float | None]:
         """Judge one job on held-out sequences.
@@ -114,13 +116,11 @@ class Model:
 
 
 def read_out(h_KSBH: Tensor, parameters: NetworkParameters) -> Tensor:
-    """The predictions W h + b, (K, S, B, O)."""
-    jobs, steps, sequences, _ = h_KSBH.shape
-    h_KNH = h_KSBH.reshape(jobs, steps * sequences, -1)
+    """The predictions W h + b, (K, S, B, O); S may be 0."""
     prediction_KNO = torch.baddbmm(
-        parameters.bias.unsqueeze(1), h_KNH, parameters.weight.transpose(1, 2)
+        parameters.bias.unsqueeze(1), h_KSBH.flatten(1, 2), parameters.weight.transpose(1, 2)
     )
-    return prediction_KNO.view(jobs, steps, sequences, -1)
+    return prediction_KNO.unflatten(1, h_KSBH.shape[1:3])
 
 
 def stack_batches(
