@@ -7,9 +7,7 @@ from contract.spec import JobSpec
 from worker.training.parameters import ParameterLayout
 
 
-def _layout(
-    kind: str, *, inputs: int, hidden: int, layers: int, outputs: int
-) -> ParameterLayout:
+def _layout(kind: str, *, inputs: int, hidden: int, layers: int, outputs: int) -> ParameterLayout:
     cell = {"kind": kind, "hidden_size": hidden, "num_layers": layers}
     spec = JobSpec.model_validate({"dataset": {"kind": "adding"}, "cell": cell})
     return ParameterLayout(spec, inputs, outputs)
