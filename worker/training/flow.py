@@ -1,6 +1,6 @@
-"""How the gradient flows back through time, from the deltas of the training's own backward pass.
+"""How the gradient flows back through time: what the layers measured, as each job's record.
 
-Shapes: K jobs of a pack, L layers, T time steps, B sequences, H hidden units, G gates times H.
+Shapes: K jobs of a pack, L layers, T time steps, H hidden units.
 """
 
 import math
@@ -30,9 +30,9 @@ def reach(norm_T: NDArray[np.float64]) -> int:
     below `FLOW_FLOOR`. 0 if there is no gradient at T, or none that is a number.
     """
     last = norm_T[-1]
-    reached_T = norm_T >= max(REACH_SHARE * last, FLOW_FLOOR)
     if np.isnan(last):
         return 0
+    reached_T = norm_T >= max(REACH_SHARE * last, FLOW_FLOOR)
     missed = np.flatnonzero(~reached_T[::-1])
     return int(missed[0]) if len(missed) else len(norm_T)
 
@@ -47,8 +47,8 @@ class PackFlow:
     dead_fraction_K: list[float] | None
     spectral_radius_K: list[float] | None
 
-    def record(self, step: int, index: int, *, with_radius: bool = True) -> FlowRecord:
-        """One job's record; a number that is not finite becomes None."""
+    def record(self, step: int, index: int, *, with_radius: bool) -> FlowRecord:
+        """One job's record; a spectral radius that is not finite becomes None."""
         dead_K = self.dead_fraction_K
         radius_K = self.spectral_radius_K if with_radius else None
         return FlowRecord(

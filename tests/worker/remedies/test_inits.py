@@ -4,6 +4,7 @@ Shapes: G gates, I inputs, H hidden units, O outputs.
 """
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from contract.spec import Adding, JobSpec
 from contract.spec.cell import Cell, Gru, Lstm, Rnn
 from contract.spec.remedy import (
     Activation,
@@ -28,14 +30,13 @@ from contract.spec.remedy import (
     XavierUniform,
 )
 from worker.remedies.inits import initialise, initialise_readout
-from worker.training.parameters import LayerParameters
+from worker.training.parameters import LayerParameters, ParameterLayout
 
 I_SIZE = 3
 RNN: Cell = Rnn(kind="rnn", num_layers=2)
 GRU: Cell = Gru(kind="gru", num_layers=2)
 LSTM: Cell = Lstm(kind="lstm", num_layers=2)
 NUM_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 XAVIER_UNIFORM = XavierUniform(kind="xavier_uniform")
 XAVIER_NORMAL = XavierNormal(kind="xavier_normal")
@@ -74,25 +75,17 @@ def _start(  # noqa: PLR0913 - what a start depends on
     hidden_size: int = 16,
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
-) -> list[LayerParameters]:
-    rows = NUM_GATES[cell.kind] * hidden_size
-    layers = [
-        LayerParameters(
-            weight_ih=torch.full((rows, input_size), math.nan, dtype=dtype),
-            weight_hh=torch.full((rows, hidden_size), math.nan, dtype=dtype),
-            bias_ih=torch.full((rows,), math.nan, dtype=dtype),
-            bias_hh=torch.full((rows,), math.nan, dtype=dtype),
-        )
-        for input_size in (I_SIZE, hidden_size)
-    ]
+) -> tuple[LayerParameters, ...]:
+    sized = cell.model_copy(update={"hidden_size": hidden_size})
+    layout = ParameterLayout(JobSpec(dataset=Adding(kind="adding"), cell=sized), I_SIZE, 1)
+    buffer_P = torch.full((layout.num_parameters,), math.nan, dtype=dtype)
+    layers = layout.views(buffer_P).layers
     initialise(layers, cell, Remedy(init=init, activation=activation), _generator(seed))
     return layers
 
 
-def _tensors(layers: list[LayerParameters]) -> dict[str, Tensor]:
-    return {
-        f"{name}_l{i}": getattr(layer, name) for i, layer in enumerate(layers) for name in NAMES
-    }
+def _tensors(layers: Sequence[LayerParameters]) -> dict[str, Tensor]:
+    return {f"{name}_l{i}": layer[name] for i, layer in enumerate(layers) for name in layer}
 
 
 @each_cell
@@ -136,7 +129,7 @@ def test_the_same_seed_gives_the_same_start(cell: Cell, init: Init) -> None:
 def test_another_seed_gives_another_start(init: Init | None) -> None:
     """Starts of two seeds differ in what is drawn."""
     first, second = _start(LSTM, init, seed=1)[0], _start(LSTM, init, seed=2)[0]
-    assert not torch.equal(first.weight_hh, second.weight_hh)
+    assert not torch.equal(first["weight_hh"], second["weight_hh"])
 
 
 @each_init
@@ -164,7 +157,7 @@ def test_xavier_has_its_deviation(cell: Cell, init: XavierUniform | XavierNormal
     """Each gate block has the deviation gain * sqrt(2 / (fan_in + H)), by its own fans."""
     doubled = init.model_copy(update={"gain": 2.0})
     layer = _start(cell, doubled, hidden_size=256)[0]
-    for weight, fan_in in ((layer.weight_ih, I_SIZE), (layer.weight_hh, 256)):
+    for weight, fan_in in ((layer["weight_ih"], I_SIZE), (layer["weight_hh"], 256)):
         for block in weight.chunk(NUM_GATES[cell.kind]):
             expected = 2 * math.sqrt(2 / (fan_in + 256))
             assert block.std().item() == pytest.approx(expected, rel=0.15)
@@ -172,7 +165,7 @@ def test_xavier_has_its_deviation(cell: Cell, init: XavierUniform | XavierNormal
 
 def test_xavier_uniform_is_bounded() -> None:
     """No weight is beyond a = gain * sqrt(6 / (fan_in + H)), and some come near it."""
-    weight_hh = _start(RNN, XAVIER_UNIFORM, hidden_size=256)[0].weight_hh
+    weight_hh = _start(RNN, XAVIER_UNIFORM, hidden_size=256)[0]["weight_hh"]
     bound = math.sqrt(6 / 512)
     assert 0.99 * bound < weight_hh.abs().max().item() <= bound
 
@@ -192,7 +185,7 @@ def test_kaiming_has_the_gain_of_each_gate(
 ) -> None:
     """Each gate block of W_hh has the standard deviation gain / sqrt(H), by its nonlinearity."""
     layer = _start(cell, KAIMING, activation=activation, hidden_size=100)[0]
-    blocks = layer.weight_hh.chunk(NUM_GATES[cell.kind])
+    blocks = layer["weight_hh"].chunk(NUM_GATES[cell.kind])
     deviations = [block.std().item() * 10 for block in blocks]
     assert deviations == pytest.approx(gains, rel=0.05)
 
@@ -202,7 +195,7 @@ def test_kaiming_has_the_gain_of_each_gate(
 def test_weight_inits_have_no_biases(cell: Cell, init: Init) -> None:
     """Inits that speak of the weights start all biases at 0."""
     for layer in _start(cell, init):
-        assert not torch.cat([layer.bias_ih, layer.bias_hh]).any()
+        assert not torch.cat([layer["bias_ih"], layer["bias_hh"]]).any()
 
 
 @settings(max_examples=20, deadline=None)
@@ -219,28 +212,28 @@ def test_orthogonal_blocks_have_one_singular_value(
     init = Orthogonal(kind="orthogonal", gain=gain)
     eye = torch.eye(hidden_size, dtype=torch.float64)
     for layer in _start(cell, init, hidden_size=hidden_size, seed=seed):
-        for block in layer.weight_hh.chunk(NUM_GATES[cell.kind]):
+        for block in layer["weight_hh"].chunk(NUM_GATES[cell.kind]):
             torch.testing.assert_close(block.T @ block / gain**2, eye, rtol=0, atol=1e-12)
 
 
 def test_orthogonal_leaves_the_input_weights() -> None:
     """W_ih is that of the default start of the same seed."""
-    assert torch.equal(_start(LSTM, ORTHOGONAL)[0].weight_ih, _start(LSTM, None)[0].weight_ih)
+    assert torch.equal(_start(LSTM, ORTHOGONAL)[0]["weight_ih"], _start(LSTM, None)[0]["weight_ih"])
 
 
 def test_identity_is_the_irnn() -> None:
     """W_hh is scale * I, W_ih has the deviation 0.001, and the biases are 0."""
     for layer in _start(RNN, Identity(kind="identity", scale=0.5), hidden_size=256):
-        assert torch.equal(layer.weight_hh, 0.5 * torch.eye(256, dtype=torch.float64))
-        assert layer.weight_ih.std().item() == pytest.approx(0.001, rel=0.15)
-        assert not torch.cat([layer.bias_ih, layer.bias_hh]).any()
+        assert torch.equal(layer["weight_hh"], 0.5 * torch.eye(256, dtype=torch.float64))
+        assert layer["weight_ih"].std().item() == pytest.approx(0.001, rel=0.15)
+        assert not torch.cat([layer["bias_ih"], layer["bias_hh"]]).any()
 
 
 @pytest.mark.parametrize(("cell", "gate"), [(LSTM, 1), (GRU, 1)], ids=["lstm_f", "gru_z"])
 def test_chrono_spreads_the_gate_that_keeps_the_state(cell: Cell, gate: int) -> None:
     """The summed bias of f, or of z, is log U(1, max_lag - 1), of which the mean is max_lag / 2."""
     for layer in _start(cell, CHRONO, hidden_size=400):
-        memory_H = (layer.bias_ih + layer.bias_hh).chunk(NUM_GATES[cell.kind])[gate].exp()
+        memory_H = (layer["bias_ih"] + layer["bias_hh"]).chunk(NUM_GATES[cell.kind])[gate].exp()
         assert memory_H.min().item() >= 1
         assert memory_H.max().item() <= 99 * (1 + 1e-12)
         assert memory_H.mean().item() == pytest.approx(50, rel=0.15)
@@ -249,7 +242,7 @@ def test_chrono_spreads_the_gate_that_keeps_the_state(cell: Cell, gate: int) -> 
 def test_chrono_shuts_the_input_gate_of_an_lstm() -> None:
     """An LSTM's b_i is -b_f."""
     for layer in _start(LSTM, CHRONO):
-        input_bias_H, forget_bias_H, _, _ = (layer.bias_ih + layer.bias_hh).chunk(4)
+        input_bias_H, forget_bias_H, _, _ = (layer["bias_ih"] + layer["bias_hh"]).chunk(4)
         assert torch.equal(input_bias_H, -forget_bias_H)
 
 
@@ -262,7 +255,7 @@ def test_chrono_makes_a_gru_remember() -> None:
         # Without weights and a candidate's bias all that is left is the old state times z.
         parameters["weight_ih_l0"].zero_()
         parameters["weight_hh_l0"].zero_()
-        for name, bias in (("bias_ih_l0", layer.bias_ih), ("bias_hh_l0", layer.bias_hh)):
+        for name, bias in (("bias_ih_l0", layer["bias_ih"]), ("bias_hh_l0", layer["bias_hh"])):
             parameters[name].copy_(bias)
             parameters[name][1000:] = 0.0
         inputs = torch.zeros(50, 1, I_SIZE, dtype=torch.float64)
@@ -279,10 +272,10 @@ def test_gate_inits_leave_all_else_to_torch(cell: Cell, init: Init, gates: tuple
     """Nothing but the biases of the named gates differs from the default start."""
     changed, default = _start(cell, init), _start(cell, None)
     for mine, plain in zip(changed, default, strict=True):
-        assert torch.equal(mine.weight_ih, plain.weight_ih)
-        assert torch.equal(mine.weight_hh, plain.weight_hh)
+        assert torch.equal(mine["weight_ih"], plain["weight_ih"])
+        assert torch.equal(mine["weight_hh"], plain["weight_hh"])
         for name in ("bias_ih", "bias_hh"):
-            blocks = [getattr(layer, name).chunk(NUM_GATES[cell.kind]) for layer in (mine, plain)]
+            blocks = [layer[name].chunk(NUM_GATES[cell.kind]) for layer in (mine, plain)]
             equal = [torch.equal(a, b) for a, b in zip(*blocks, strict=True)]
             assert equal == [gate not in gates for gate in range(len(equal))]
 
@@ -290,7 +283,7 @@ def test_gate_inits_leave_all_else_to_torch(cell: Cell, init: Init, gates: tuple
 def test_forget_bias_is_not_doubled() -> None:
     """The two biases that torch adds sum to the value, in the forget gate of each layer."""
     for layer in _start(LSTM, FORGET_BIAS):
-        summed_H = (layer.bias_ih + layer.bias_hh).chunk(4)[1]
+        summed_H = (layer["bias_ih"] + layer["bias_hh"]).chunk(4)[1]
         assert summed_H.tolist() == [2.0] * 16
 
 

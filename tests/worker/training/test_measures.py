@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from contract.spec import JobSpec
 from worker.training.measures import spectral_radius
 from worker.training.parameters import NetworkParameters, ParameterLayout
 
@@ -12,9 +13,11 @@ from worker.training.parameters import NetworkParameters, ParameterLayout
 def _network(kind: str, weights: list[Tensor]) -> NetworkParameters:
     """A one-layer network whose jobs have the given W_hh."""
     size = weights[0].shape[1]
-    layout = ParameterLayout("lstm" if kind == "lstm" else "rnn", 1, size, 1, 1)
+    cell = {"kind": kind, "hidden_size": size}
+    spec = JobSpec.model_validate({"dataset": {"kind": "adding"}, "cell": cell})
+    layout = ParameterLayout(spec, 1, 1)
     network = layout.views(torch.zeros(len(weights), layout.num_parameters, dtype=torch.float64))
-    network.layers[0].weight_hh.copy_(torch.stack(weights))
+    network.layers[0]["weight_hh"].copy_(torch.stack(weights))
     return network
 
 

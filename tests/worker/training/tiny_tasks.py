@@ -11,11 +11,13 @@ from worker.datasets.task import Batch, Task
 
 @dataclass(frozen=True)
 class TinyDataset:
-    """Sum the first feature over time (squared error), or tell its sign (cross entropy)."""
+    """Sum both features over time (squared error), or tell the first sum's sign (cross entropy)."""
 
     seed: int = 0
     loss: Literal["cross_entropy", "squared_error"] = "squared_error"
     seq_len: int = 6
+    target_steps: int = 1
+    """The sums so far are asked for after each of the last steps, this many."""
     unit_scale: float = 1.0
     poisoned_from: int | None = None
     """Step from which on every input is inf; None is never."""
@@ -23,16 +25,17 @@ class TinyDataset:
 
     @property
     def task(self) -> Task:
-        """Two inputs; one value or two classes."""
+        """Two inputs; two values or two classes."""
         return Task(
             loss=self.loss,
             input_size=2,
-            output_size=1 if self.loss == "squared_error" else 2,
+            output_size=2,
             seq_len=self.seq_len,
             dependency=self.seq_len - 1,
             baseline=1.0,
             learned_below=0.1,
             unit_scale=self.unit_scale,
+            target_steps=self.target_steps,
         )
 
     def batch(self, step: int, size: int) -> Batch:
@@ -54,22 +57,27 @@ class TinyDataset:
     def _draw(self, stream: int, size: int) -> Batch:
         generator = np.random.default_rng([self.seed, stream + 10])
         x_NTI = generator.normal(size=(size, self.seq_len, 2)).astype(np.float32)
-        sum_N = x_NTI[:, :, 0].sum(axis=1)
+        sum_NS2 = x_NTI.cumsum(axis=1)[:, -self.target_steps :]
         if self.loss == "squared_error":
-            return Batch(x_NTI, sum_N[:, None] / self.seq_len)
-        return Batch(x_NTI, (sum_N > 0).astype(np.int64))
+            return Batch(x_NTI, sum_NS2 / self.seq_len)
+        return Batch(x_NTI, (sum_NS2[:, :, 0] > 0).astype(np.int64))
 
 
 def tiny_spec(
-    kind: str = "rnn", *, seed: int = 0, remedy: dict[str, object] | None = None, **training: object
+    kind: str = "rnn",
+    *,
+    seed: int = 0,
+    flow_every: int = 4,
+    remedy: dict[str, object] | None = None,
+    **training: object,
 ) -> JobSpec:
-    """A spec of five hidden units; what is not given is the default."""
+    """A spec of two layers of five hidden units; what is not given is the default."""
     return JobSpec.model_validate(
         {
             "dataset": {"kind": "adding"},
             "cell": {"kind": kind, "hidden_size": 5, "num_layers": 2},
             "remedy": remedy or {},
             "training": {"batch_size": 4, "seed": seed, "max_steps": 10, **training},
-            "diagnostics": {"flow_every": 4},
+            "diagnostics": {"flow_every": flow_every},
         }
     )

@@ -1,0 +1,54 @@
+"""Lessons of small packs, in float64 on the CPU."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tests.worker.training.tiny_tasks import TinyDataset, tiny_spec
+from worker.training.lesson import Exercise, Lesson, Teacher
+from worker.training.losses import LossKind
+from worker.training.model import stack_batches
+from worker.training.pack import Pack
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Course:
+    """Two jobs with a batch each."""
+
+    pack: Pack
+    start: Tensor
+    """(K, P), twice what the jobs start from: further from linear."""
+    exercise: Exercise
+
+    def teach(
+        self, segment_steps: int | None = None, *, measure: bool = False
+    ) -> tuple[Lesson, Tensor]:
+        """The lesson and its gradients (K, P)."""
+        teacher = Teacher(
+            self.pack.model(CPU, torch.float64), self.pack.layout, segment_steps=segment_steps
+        )
+        gradients_KP = torch.full_like(self.start, torch.nan)
+        lesson = teacher.learn(self.exercise, self.start, gradients_KP, measure=measure)
+        return lesson, gradients_KP
+
+
+def make_course(
+    kind: str,
+    loss: LossKind = "squared_error",
+    *,
+    target_steps: int = 1,
+    seed: int = 0,
+    is_masked: bool = False,
+) -> Course:
+    """Two layers of five units, four sequences of six steps; masks as of a dropout of a half."""
+    datasets = [TinyDataset(job, loss, target_steps=target_steps) for job in (seed, seed + 1)]
+    pack = Pack([(tiny_spec(kind, seed=dataset.seed), dataset) for dataset in datasets])
+    batches = [dataset.batch(1, 4) for dataset in datasets]
+    x_KTBI, target = stack_batches(batches, CPU, torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    kept_KTBH = torch.randint(2, (2, 6, 4, 5), generator=generator)
+    masks = [2.0 * kept_KTBH] if is_masked else []
+    return Course(pack, pack.initial_parameters(torch.float64) * 2, Exercise(x_KTBI, target, masks))
