@@ -101,11 +101,6 @@ class JobRun:
         self.running = False
         self._validation = None
 
-    def leave(self) -> None:
-        """Take part no longer; nothing is evaluated."""
-        self.running = False
-        self._validation = None
-
     def _exhausted(self, step: int) -> EndReason | None:
         if self._refusals >= MAX_REFUSALS:
             return EndReason.NONFINITE

@@ -1,8 +1,8 @@
 """Optimizers on one flat buffer, every job of a pack with its own hyper-parameters.
 
 Shapes: K jobs of a pack, P parameters of one job. `torch.optim` is not used: its first step costs a
-second, and it cannot give each row of a buffer its own numbers. On a CPU in float32 the rules are those of
-`worker.training.optimizer_kernels`, with the same bits.
+second, and it cannot give each row of a buffer its own numbers. On a CPU in float32 the rules are
+those of `worker.training.optimizer_kernels`, with the same bits.
 
 The rules use only products, sums, quotients and roots, one at a time. Each of these rounds
 correctly by IEEE 754, so a job's bits do not depend on its place in the pack; fused ones such as
