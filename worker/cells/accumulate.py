@@ -12,6 +12,7 @@ from worker.cells.matmul import Floats
 from worker.cells.products import GATE_FLAT
 
 Doubles = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 _FLAT_FROM = np.float32(0.5 - GATE_FLAT)
 

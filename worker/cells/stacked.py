@@ -7,42 +7,59 @@ Sequences come last, so that a gate's numbers lie side by side: a = W z_t is one
 the gradients of all of W and of all of z_t.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from worker.cells.cell import State
+from worker.cells.compiled import compiled
+from worker.cells.matmul import Floats
 from worker.training.parameters import LayerParameters
 
 
-def stack_inputs(x_KTBI: Tensor, initial: State | None, hidden_size: int) -> Tensor:
+def sequences_last(values_BX: Tensor) -> Floats:
+    """(..., B, X) as a contiguous array (..., X, B); no copy where it lies like that already."""
+    return values_BX.transpose(-2, -1).contiguous().numpy()
+
+
+def part_of_state(state: State | None, part: int, like_KXB: Floats, size: int) -> Floats:
+    """A part of a state, or of a gradient by it, as a new array (K, H, B); zeros if it is None."""
+    shape = like_KXB.shape[0], size, like_KXB.shape[-1]
+    if state is None:
+        return np.zeros(shape, np.float32)
+    return state[part].transpose(1, 2).numpy().copy()
+
+
+@compiled
+def stack_inputs(x_KTIB: Floats, first_KHB: Floats) -> Floats:
     """z, (K, T+1, F, B): row t is what step t reads; only the input and the first state are set.
 
     Step t writes its state into row t + 1; of the last row only the state is ever used.
     """
-    jobs, time_steps, sequences, inputs = x_KTBI.shape
-    z_KTFB = x_KTBI.new_empty(jobs, time_steps + 1, hidden_size + 1 + inputs, sequences)
-    z_KTFB[:, :-1, hidden_size] = 1
-    z_KTFB[:, :-1, hidden_size + 1 :] = x_KTBI.transpose(2, 3)
-    first_KHB = z_KTFB[:, 0, :hidden_size]
-    first_KHB.copy_(initial[0].transpose(1, 2)) if initial else first_KHB.zero_()
+    jobs, time_steps, inputs, sequences = x_KTIB.shape
+    size = first_KHB.shape[1]
+    z_KTFB = np.empty((jobs, time_steps + 1, size + 1 + inputs, sequences), np.float32)
+    z_KTFB[:, 0, :size] = first_KHB
+    z_KTFB[:, :-1, size] = 1
+    z_KTFB[:, :-1, size + 1 :] = x_KTIB
     return z_KTFB
 
 
-def states_of(z_KTFB: Tensor, hidden_size: int) -> Tensor:
+def states_of(z_KTFB: Floats, hidden_size: int) -> Tensor:
     """The states h_1 ... h_T in z, as a view (K, T, B, H)."""
-    return z_KTFB[:, 1:, :hidden_size].transpose(2, 3)
+    return torch.from_numpy(z_KTFB)[:, 1:, :hidden_size].transpose(2, 3)
 
 
-def stack_weights(parameters: LayerParameters) -> Tensor:
+def stack_weights(parameters: LayerParameters) -> Floats:
     """W, (K, G, F), of a cell that adds both biases."""
     bias_KG1 = (parameters["bias_ih"] + parameters["bias_hh"]).unsqueeze(2)
-    return torch.cat([parameters["weight_hh"], bias_KG1, parameters["weight_ih"]], dim=2)
+    return torch.cat([parameters["weight_hh"], bias_KG1, parameters["weight_ih"]], dim=2).numpy()
 
 
-def unstack_gradients(grad_KGF: Tensor, gradients: LayerParameters) -> None:
+def unstack_gradients(grad_KGF: Floats, gradients: LayerParameters) -> None:
     """Fill a layer's gradients from that of W."""
     size = gradients["weight_hh"].shape[2]
-    gradients["weight_hh"].copy_(grad_KGF[:, :, :size])
-    gradients["bias_ih"].copy_(grad_KGF[:, :, size])
-    gradients["bias_hh"].copy_(grad_KGF[:, :, size])
-    gradients["weight_ih"].copy_(grad_KGF[:, :, size + 1 :])
+    np.copyto(gradients["weight_hh"].numpy(), grad_KGF[:, :, :size])
+    np.copyto(gradients["bias_ih"].numpy(), grad_KGF[:, :, size])
+    np.copyto(gradients["bias_hh"].numpy(), grad_KGF[:, :, size])
+    np.copyto(gradients["weight_ih"].numpy(), grad_KGF[:, :, size + 1 :])

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from worker.cells.cell import LayerBackward, State
 from worker.cells.flow import LayerFlow, join_in_time
-from worker.training.losses import loss_gradient, loss_of_targets
-from worker.training.model import Model, NetworkPass, read_out
+from worker.training.model import Model, NetworkPass
 from worker.training.parameters import NetworkParameters, ParameterBuffer, ParameterLayout
+from worker.training.readout import learn_readout
 
 
 @dataclass(frozen=True)
@@ -190,16 +190,19 @@ class Teacher:
         Returns:
             The segment's share of the lesson, and the gradients by the states before it.
         """
-        part, kind = segment.exercise, self.model.loss
+        part = segment.exercise
         forward = self.model.forward(part.x_KTBI, parameters, segment.initial, part.masks)
-        prediction_KSBO = read_out(forward.answers(part.target.shape[1]), parameters)
-        loss_KSB = loss_of_targets(kind, prediction_KSBO, part.target)
-        grad_y_KSBO = loss_gradient(kind, prediction_KSBO, part.target, segment.num_targets)
-        grad_h_KSBH = _read_out_backward(forward, grad_y_KSBO, parameters, gradients)
+        loss_K, grad_h_KSBH = learn_readout(
+            self.model.loss,
+            forward.answers(part.target.shape[1]),
+            part.target,
+            parameters,
+            gradients,
+            segment.num_targets,
+        )
         layers = _layers_backward(forward, grad_h_KSBH, gradients, later, measure=measure)
         flows = [layer.flow for layer in layers if layer.flow is not None]
-        lesson = Lesson(loss_KSB.sum(dim=(1, 2)) / segment.num_targets, flows)
-        return lesson, [layer.grad_initial for layer in layers]
+        return Lesson(loss_K, flows), [layer.grad_initial for layer in layers]
 
 
 def _join(lessons: Sequence[Lesson]) -> Lesson:
@@ -211,20 +214,6 @@ def _join(lessons: Sequence[Lesson]) -> Lesson:
         loss_K=torch.stack([lesson.loss_K for lesson in lessons]).sum(dim=0),
         flows=[join_in_time(flows) for flows in layers],
     )
-
-
-def _read_out_backward(
-    forward: NetworkPass,
-    grad_y_KSBO: Tensor,
-    parameters: NetworkParameters,
-    gradients: NetworkParameters,
-) -> Tensor:
-    """Fill the readout's gradients; returns the gradient by the states it reads, (K, S, B, H)."""
-    answers_KSBH = forward.answers(grad_y_KSBO.shape[1])
-    answers_KNH, grad_y_KNO = answers_KSBH.flatten(1, 2), grad_y_KSBO.flatten(1, 2)
-    gradients.weight.copy_(torch.bmm(grad_y_KNO.transpose(1, 2), answers_KNH))
-    gradients.bias.copy_(grad_y_KNO.sum(dim=1))
-    return torch.bmm(grad_y_KNO, parameters.weight).view(answers_KSBH.shape)
 
 
 def _layers_backward(

@@ -15,6 +15,7 @@ from worker.cells.cell import LayerPass, RecurrentCell, State
 from worker.datasets.task import Batch
 from worker.training.losses import LossKind, correct_answers, loss_of_targets
 from worker.training.parameters import NetworkParameters
+from worker.training.readout import read_out
 
 _MOST_SEQUENCES = 256
 # Numbers of h in one evaluated chunk; a layer's forward pass keeps up to eight times as many.
@@ -113,14 +114,6 @@ class Model:
             part = slice(start, start + size)
             chunk = Batch(batch.x_NTI[part], batch.target[part])
             yield stack_batches([chunk], parameters.weight.device, parameters.weight.dtype)
-
-
-def read_out(h_KSBH: Tensor, parameters: NetworkParameters) -> Tensor:
-    """The predictions W h + b, (K, S, B, O); S may be 0."""
-    prediction_KNO = torch.baddbmm(
-        parameters.bias.unsqueeze(1), h_KSBH.flatten(1, 2), parameters.weight.transpose(1, 2)
-    )
-    return prediction_KNO.view(*h_KSBH.shape[:3], -1)
 
 
 def stack_batches(

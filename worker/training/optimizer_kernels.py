@@ -2,9 +2,9 @@
 
 Shapes: K jobs of a pack, P parameters of one job, C coefficients of a rule.
 
-Each takes the coefficients of job k from row k of a float64 table and rounds them to float32, as
-the rules on tensors do. Nothing is contracted or reordered, so each operation rounds by itself.
-Only the rows of active jobs are read and written.
+Coefficients are float64 and rounded to float32 where they are used, as the rules on tensors do.
+Nothing is contracted or reordered, so each operation rounds by itself. Only the rows of active jobs
+are read and written.
 """
 
 import numpy as np
@@ -23,14 +23,15 @@ def step_sgd(
     gradients_KP: Floats,
     momentum_KP: Floats,
     coefficients_KC: Doubles,
+    lr_K: Doubles,
     active_K: Flags,
 ) -> None:
-    """Coefficients: lr, weight decay, momentum. Without any momentum its buffer is (K, 0)."""
-    coefficients = coefficients_KC.astype(np.float32)
+    """Coefficients: weight decay, momentum. Without any momentum its buffer is (K, 0)."""
     has_momentum = momentum_KP.shape[1] > 0
     for job in np.flatnonzero(active_K):
         parameters_P, gradients_P = parameters_KP[job], gradients_KP[job]
-        lr, decay, keep = coefficients[job, 0], coefficients[job, 1], coefficients[job, 2]
+        lr = np.float32(lr_K[job])
+        decay, keep = np.float32(coefficients_KC[job, 0]), np.float32(coefficients_KC[job, 1])
         if has_momentum:
             momentum_P = momentum_KP[job]
             for at in range(parameters_P.size):
@@ -49,16 +50,17 @@ def step_rmsprop(
     square_KP: Floats,
     momentum_KP: Floats,
     coefficients_KC: Doubles,
+    lr_K: Doubles,
     active_K: Flags,
 ) -> None:
-    """Coefficients: lr, weight decay, momentum, alpha, 1-alpha, eps."""
-    coefficients = coefficients_KC.astype(np.float32)
+    """Coefficients: weight decay, momentum, alpha, eps."""
     has_momentum = momentum_KP.shape[1] > 0
     for job in np.flatnonzero(active_K):
         parameters_P, gradients_P = parameters_KP[job], gradients_KP[job]
         square_P, momentum_P = square_KP[job], momentum_KP[job]
-        lr, decay, keep = coefficients[job, 0], coefficients[job, 1], coefficients[job, 2]
-        old, new, eps = coefficients[job, 3], coefficients[job, 4], coefficients[job, 5]
+        lr, decay = np.float32(lr_K[job]), np.float32(coefficients_KC[job, 0])
+        keep, eps = np.float32(coefficients_KC[job, 1]), np.float32(coefficients_KC[job, 3])
+        old, new = np.float32(coefficients_KC[job, 2]), np.float32(1 - coefficients_KC[job, 2])
         for at in range(parameters_P.size):
             gradient = parameters_P[at] * decay + gradients_P[at]
             square_P[at] = square_P[at] * old + gradient * gradient * new
@@ -75,22 +77,24 @@ def step_adam(
     gradients_KP: Floats,
     mean_KP: Floats,
     square_KP: Floats,
+    powers: tuple[Doubles, Doubles],
     coefficients_KC: Doubles,
+    lr_K: Doubles,
     active_K: Flags,
 ) -> None:
-    """Coefficients: lr/(1-beta1^t), sqrt(1-beta2^t), L2 penalty, decay, eps, and the betas.
-
-    The decay is 1 - lr * weight decay where that is decoupled, else 1; the betas are beta1,
-    1-beta1, beta2, 1-beta2.
-    """
-    coefficients = coefficients_KC.astype(np.float32)
+    """Coefficients: L2 penalty, decoupled decay, beta1, beta2, eps; `powers` are beta^t, (K, 1)."""
     for job in np.flatnonzero(active_K):
         parameters_P, gradients_P = parameters_KP[job], gradients_KP[job]
         mean_P, square_P = mean_KP[job], square_KP[job]
-        lr, root, penalty = coefficients[job, 0], coefficients[job, 1], coefficients[job, 2]
-        shrink, eps = coefficients[job, 3], coefficients[job, 4]
-        keep1, take1 = coefficients[job, 5], coefficients[job, 6]
-        keep2, take2 = coefficients[job, 7], coefficients[job, 8]
+        beta1, beta2 = coefficients_KC[job, 2], coefficients_KC[job, 3]
+        powers[0][job, 0] *= beta1
+        powers[1][job, 0] *= beta2
+        lr = np.float32(lr_K[job] / (1 - powers[0][job, 0]))
+        root = np.float32(np.sqrt(1 - powers[1][job, 0]))
+        penalty, eps = np.float32(coefficients_KC[job, 0]), np.float32(coefficients_KC[job, 4])
+        shrink = np.float32(1 - lr_K[job] * coefficients_KC[job, 1])
+        keep1, take1 = np.float32(beta1), np.float32(1 - beta1)
+        keep2, take2 = np.float32(beta2), np.float32(1 - beta2)
         for at in range(parameters_P.size):
             gradient = parameters_P[at] * penalty + gradients_P[at]
             mean_P[at] = mean_P[at] * keep1 + gradient * take1

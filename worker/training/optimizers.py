@@ -14,11 +14,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from contract.spec.training import Adam, AdamW, Optimizer, RmsProp, Sgd
-from worker.training.optimizer_kernels import step_adam, step_rmsprop, step_sgd
+from worker.training.optimizer_kernels import (
+    Doubles,
+    Flags,
+    Floats,
+    step_adam,
+    step_rmsprop,
+    step_sgd,
+)
 
 
 class FlatOptimizer(ABC):
@@ -59,7 +65,8 @@ class FlatOptimizer(ABC):
             active_K: bool; jobs whose update is made.
         """
         if self._has_kernel:
-            self._step_rows(parameters_KP, gradients_KP, lr_K.double().unsqueeze(1), active_K)
+            rows = parameters_KP.numpy(), gradients_KP.numpy()
+            self._step_rows(*rows, lr_K.double().numpy(), active_K.numpy())
             return
         lr_K1 = lr_K.to(self._device, torch.float64, non_blocking=True).unsqueeze(1)
         # On a GPU looking at the mask would wait for all work queued on it.
@@ -77,7 +84,7 @@ class FlatOptimizer(ABC):
 
     @abstractmethod
     def _step_rows(
-        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+        self, parameters_KP: Floats, gradients_KP: Floats, lr_K: Doubles, active_K: Flags
     ) -> None:
         """Apply the rule's kernel to the rows of active jobs."""
 
@@ -92,7 +99,13 @@ class FlatOptimizer(ABC):
         torch.mul(parameters_KP, self._cast(self._decay_K1), out=self._penalised_KP)
         return self._penalised_KP.add_(gradients_KP)
 
-    def _rows(self, name: str) -> NDArray[np.float32]:
+    def _table(self, *columns_K1: Tensor) -> Doubles:
+        """The coefficients of the rule's kernel, (K, C); nothing where tensors are used."""
+        if not self._has_kernel:
+            return np.zeros((0, 0))
+        return torch.cat(columns_K1, dim=1).numpy()
+
+    def _rows(self, name: str) -> Floats:
         """What is remembered under a name, (K, P), or (K, 0) if nothing is."""
         return self.state[name].numpy() if name in self.state else self._nothing_K0
 
@@ -124,17 +137,13 @@ class _FlatSgd(FlatOptimizer):
         self._momentum_K1 = self._column([spec.momentum for spec in specs])
         if any(spec.momentum > 0 for spec in specs):
             self.state["momentum"] = self._zeros()
+        self._numbers_KC = self._table(self._decay_K1, self._momentum_K1)
 
     def _step_rows(
-        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+        self, parameters_KP: Floats, gradients_KP: Floats, lr_K: Doubles, active_K: Flags
     ) -> None:
-        step_sgd(
-            parameters_KP.numpy(),
-            gradients_KP.numpy(),
-            self._rows("momentum"),
-            torch.cat([lr_K1, self._decay_K1, self._momentum_K1], dim=1).numpy(),
-            active_K.numpy(),
-        )
+        momentum_KP = self._rows("momentum")
+        step_sgd(parameters_KP, gradients_KP, momentum_KP, self._numbers_KC, lr_K, active_K)
 
     def _update(self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor) -> None:
         direction_KP = self._penalised(gradients_KP, parameters_KP)
@@ -172,20 +181,20 @@ class _FlatRmsProp(FlatOptimizer):
         self.state["square"] = self._zeros()
         if any(spec.momentum > 0 for spec in specs):
             self.state["momentum"] = self._zeros()
-        self._rest_KC = torch.cat(
-            [self._decay_K1, self._momentum_K1, alpha_K1, 1 - alpha_K1, self._eps_K1], dim=1
-        )
+        eps_K1 = self._eps_K1.double()
+        self._numbers_KC = self._table(self._decay_K1, self._momentum_K1, alpha_K1, eps_K1)
 
     def _step_rows(
-        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+        self, parameters_KP: Floats, gradients_KP: Floats, lr_K: Doubles, active_K: Flags
     ) -> None:
         step_rmsprop(
-            parameters_KP.numpy(),
-            gradients_KP.numpy(),
+            parameters_KP,
+            gradients_KP,
             self._rows("square"),
             self._rows("momentum"),
-            torch.cat([lr_K1, self._rest_KC], dim=1).numpy(),
-            active_K.numpy(),
+            self._numbers_KC,
+            lr_K,
+            active_K,
         )
 
     def _update(self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor) -> None:
@@ -229,10 +238,10 @@ class _FlatAdam(FlatOptimizer):
         self._keep_K1 = self._cast(self._beta1_K1), self._cast(self._beta2_K1)
         self._take_K1 = self._cast(1 - self._beta1_K1), self._cast(1 - self._beta2_K1)
         self._eps_K1 = self._eps([spec.eps for spec in specs])
-        self._rest_KC = torch.cat(
-            [self._eps_K1, self._beta1_K1, 1 - self._beta1_K1, self._beta2_K1, 1 - self._beta2_K1],
-            dim=1,
-        )
+        eps_K1 = self._eps_K1.double()
+        none_K1 = torch.zeros_like(eps_K1)
+        decays = (none_K1, self._decay_K1) if self._decoupled else (self._decay_K1, none_K1)
+        self._numbers_KC = self._table(*decays, self._beta1_K1, self._beta2_K1, eps_K1)
         # beta^t by one product a step: a power function rounds differently from pack to pack.
         self.state["beta1_power"] = torch.ones_like(self._beta1_K1)
         self.state["beta2_power"] = torch.ones_like(self._beta2_K1)
@@ -250,24 +259,17 @@ class _FlatAdam(FlatOptimizer):
         parameters_KP.sub_(work_KP)
 
     def _step_rows(
-        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor, active_K: Tensor
+        self, parameters_KP: Floats, gradients_KP: Floats, lr_K: Doubles, active_K: Flags
     ) -> None:
-        active_K1 = active_K.unsqueeze(1)
-        powers = []
-        for name, beta_K1 in (("beta1_power", self._beta1_K1), ("beta2_power", self._beta2_K1)):
-            power_K1 = self.state[name]
-            powers.append(torch.where(active_K1, power_K1 * beta_K1, power_K1, out=power_K1))
-        none_K1 = torch.zeros_like(lr_K1)
-        penalty_K1 = none_K1 if self._decoupled else self._decay_K1
-        shrink_K1 = 1 - lr_K1 * self._decay_K1 if self._decoupled else none_K1 + 1
-        roots = [lr_K1 / (1 - powers[0]), (1 - powers[1]).sqrt(), penalty_K1, shrink_K1]
         step_adam(
-            parameters_KP.numpy(),
-            gradients_KP.numpy(),
+            parameters_KP,
+            gradients_KP,
             self._rows("mean"),
             self._rows("square"),
-            torch.cat([*roots, self._rest_KC], dim=1).numpy(),
-            active_K.numpy(),
+            (self.state["beta1_power"].numpy(), self.state["beta2_power"].numpy()),
+            self._numbers_KC,
+            lr_K,
+            active_K,
         )
 
     def _decayed(self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K1: Tensor) -> Tensor:

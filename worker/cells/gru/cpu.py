@@ -32,10 +32,13 @@ from worker.cells.matmul import (
     multiply_left_transposed,
     multiply_right_transposed,
 )
-from worker.cells.stacked import stack_inputs, states_of
+from worker.cells.stacked import part_of_state, sequences_last, stack_inputs, states_of
 from worker.training.parameters import LayerParameters
 
 _ONE = np.float32(1)
+
+#: The three parts of W, or of its gradient.
+Weights = tuple[Floats, Floats, Floats]
 
 
 class GruCpu:
@@ -46,61 +49,46 @@ class GruCpu:
     ) -> LayerPass:
         """Run over all time steps."""
         size = parameters["weight_hh"].shape[2]
-        z_KTFB, weights = stack_inputs(x_KTBI, initial, size), _stack_weights(parameters)
-        jobs, rows, _, sequences = z_KTFB.shape
-        gates_KTGB = z_KTFB.new_empty(jobs, rows - 1, 3 * size, sequences)
-        m_KTHB = z_KTFB.new_empty(jobs, rows - 1, size, sequences)
-        _forward(z_KTFB.numpy(), weights.arrays(), gates_KTGB.numpy(), m_KTHB.numpy())
-        h_KTBH = states_of(z_KTFB, size)
-        return _GruCpuPass(h_KTBH, (h_KTBH[:, -1],), z_KTFB, weights, gates_KTGB, m_KTHB)
+        x_KTIB, weights = sequences_last(x_KTBI), _stack_weights(parameters)
+        kept = _forward(x_KTIB, part_of_state(initial, 0, x_KTIB, size), weights)
+        h_KTBH = states_of(kept[0], size)
+        return _GruCpuPass(h_KTBH, (h_KTBH[:, -1],), weights, kept)
 
 
-@dataclass(frozen=True)
-class _Weights:
-    """The three parts of W, or of its gradient."""
-
-    gates_KNF: Tensor  # of r and z, N = 2H
-    hidden_KHQ: Tensor  # of m, Q = H + 1
-    input_KHR: Tensor  # of W_in x + b_in, R = 1 + I
-
-    def arrays(self) -> tuple[Floats, Floats, Floats]:
-        return self.gates_KNF.numpy(), self.hidden_KHQ.numpy(), self.input_KHR.numpy()
-
-
-def _stack_weights(parameters: LayerParameters) -> _Weights:
+def _stack_weights(parameters: LayerParameters) -> Weights:
     size = parameters["weight_hh"].shape[2]
     input_KGI, hidden_KGH = parameters["weight_ih"], parameters["weight_hh"]
     input_KG1, hidden_KG1 = parameters["bias_ih"][..., None], parameters["bias_hh"][..., None]
     both_KG1 = input_KG1 + hidden_KG1
     gates, new = slice(2 * size), slice(2 * size, 3 * size)
     parts = [hidden_KGH[:, gates], both_KG1[:, gates], input_KGI[:, gates]]
-    return _Weights(
-        torch.cat(parts, dim=2),
-        torch.cat([hidden_KGH[:, new], hidden_KG1[:, new]], dim=2),
-        torch.cat([input_KG1[:, new], input_KGI[:, new]], dim=2),
+    return (
+        torch.cat(parts, dim=2).numpy(),
+        torch.cat([hidden_KGH[:, new], hidden_KG1[:, new]], dim=2).numpy(),
+        torch.cat([input_KG1[:, new], input_KGI[:, new]], dim=2).numpy(),
     )
 
 
-def _unstack_gradients(grads: _Weights, gradients: LayerParameters) -> None:
-    size = gradients["weight_hh"].shape[2]
-    gates, new = slice(2 * size), slice(2 * size, 3 * size)
-    gradients["weight_hh"][:, gates] = grads.gates_KNF[:, :, :size]
-    gradients["weight_hh"][:, new] = grads.hidden_KHQ[:, :, :size]
-    gradients["bias_ih"][:, gates] = gradients["bias_hh"][:, gates] = grads.gates_KNF[:, :, size]
-    gradients["bias_hh"][:, new] = grads.hidden_KHQ[:, :, size]
-    gradients["bias_ih"][:, new] = grads.input_KHR[:, :, 0]
-    gradients["weight_ih"][:, gates] = grads.gates_KNF[:, :, size + 1 :]
-    gradients["weight_ih"][:, new] = grads.input_KHR[:, :, 1:]
+def _unstack_gradients(grads: Weights, gradients: LayerParameters) -> None:
+    grad_KNF, grad_KHQ, grad_KHR = grads
+    weight_ih, weight_hh = gradients["weight_ih"].numpy(), gradients["weight_hh"].numpy()
+    bias_ih, bias_hh = gradients["bias_ih"].numpy(), gradients["bias_hh"].numpy()
+    size = weight_hh.shape[2]
+    weight_hh[:, : 2 * size], weight_hh[:, 2 * size :] = grad_KNF[:, :, :size], grad_KHQ[..., :size]
+    weight_ih[:, : 2 * size], weight_ih[:, 2 * size :] = (
+        grad_KNF[..., size + 1 :],
+        grad_KHR[..., 1:],
+    )
+    bias_ih[:, : 2 * size] = bias_hh[:, : 2 * size] = grad_KNF[:, :, size]
+    bias_ih[:, 2 * size :], bias_hh[:, 2 * size :] = grad_KHR[:, :, 0], grad_KHQ[:, :, size]
 
 
 @dataclass(frozen=True)
 class _GruCpuPass(LayerPass):
     h_KTBH: Tensor
     final_state: State
-    z_KTFB: Tensor
-    weights: _Weights
-    gates_KTGB: Tensor
-    m_KTHB: Tensor
+    weights: Weights
+    kept: tuple[Floats, Floats, Floats]  # z, gates, m
 
     def backward(
         self,
@@ -111,45 +99,33 @@ class _GruCpuPass(LayerPass):
         needs_grad_x: bool,
         measure: bool,  # noqa: ARG002 - costs next to nothing here
     ) -> LayerBackward:
-        jobs, time_steps, sequences, size = self.h_KTBH.shape
-        grad_KHB = self.z_KTFB.new_zeros(jobs, size, sequences)
-        if grad_final:
-            grad_KHB.copy_(grad_final[0].transpose(1, 2))
-        inputs = self.z_KTFB.shape[2] - size - 1 if needs_grad_x else 0
-        grad_x_KTIB = self.z_KTFB.new_empty(jobs, time_steps, inputs, sequences)
-        weights = (self.weights.gates_KNF, self.weights.hidden_KHQ, self.weights.input_KHR)
-        grads = _Weights(*(torch.zeros_like(weight) for weight in weights))
-        norms_2KT, flat_K = np.empty((2, jobs, time_steps)), np.zeros(jobs)
-        _backward(
-            (self.z_KTFB.numpy(), self.gates_KTGB.numpy(), self.m_KTHB.numpy()),
-            self.weights.arrays(),
-            grad_h_KSBH.transpose(2, 3).contiguous().numpy(),
-            grad_KHB.numpy(),
-            grad_x_KTIB.numpy(),
-            grads.arrays(),
-            norms_2KT,
-            flat_K,
+        grad_KHB = part_of_state(grad_final, 0, self.kept[0], self.h_KTBH.shape[3])
+        grads, grad_x_KTIB, norms_2KT, flat_K = _backward(
+            self.kept, self.weights, sequences_last(grad_h_KSBH), grad_KHB, needs_grad_x
         )
         _unstack_gradients(grads, gradients)
         return LayerBackward(
-            grad_x_KTBI=grad_x_KTIB.transpose(2, 3) if needs_grad_x else None,
-            grad_initial=(grad_KHB.transpose(1, 2),),
+            grad_x_KTBI=torch.from_numpy(grad_x_KTIB).transpose(2, 3) if needs_grad_x else None,
+            grad_initial=(torch.from_numpy(grad_KHB).transpose(1, 2),),
             flow=LayerFlow(
                 grad_norm_KT=torch.from_numpy(norms_2KT[0]),
                 weight_term_norm_KT=torch.from_numpy(norms_2KT[1]),
-                saturation_K=torch.from_numpy(flat_K) / (2 * time_steps * sequences * size),
+                saturation_K=torch.from_numpy(flat_K),
                 silent_KH=None,
             ),
         )
 
 
 @compiled
-def _forward(
-    z_KTFB: Floats, weights: tuple[Floats, Floats, Floats], gates_KTGB: Floats, m_KTHB: Floats
-) -> None:
-    size = m_KTHB.shape[2]
-    for job in range(z_KTFB.shape[0]):
-        for step in range(m_KTHB.shape[1]):
+def _forward(x_KTIB: Floats, first_KHB: Floats, weights: Weights) -> tuple[Floats, Floats, Floats]:
+    """Returns z, the gates r, z, n, and m."""
+    z_KTFB = stack_inputs(x_KTIB, first_KHB)
+    jobs, time_steps, _, sequences = x_KTIB.shape
+    size = first_KHB.shape[1]
+    gates_KTGB = np.empty((jobs, time_steps, 3 * size, sequences), np.float32)
+    m_KTHB = np.empty((jobs, time_steps, size, sequences), np.float32)
+    for job in range(jobs):
+        for step in range(time_steps):
             z_FB, gates_GB, m_HB = z_KTFB[job, step], gates_KTGB[job, step], m_KTHB[job, step]
             multiply(weights[0][job], z_FB, gates_GB[: 2 * size], False)
             multiply(weights[1][job], z_FB[: size + 1], m_HB, False)
@@ -157,6 +133,7 @@ def _forward(
             h_before = z_FB[:size].reshape(-1)
             h_after = z_KTFB[job, step + 1, :size].reshape(-1)
             _update_state(gates_GB.reshape(-1), m_HB.reshape(-1), h_before, h_after)
+    return z_KTFB, gates_KTGB, m_KTHB
 
 
 @compiled
@@ -175,43 +152,51 @@ def _update_state(gates_N: Floats, m_N: Floats, h_before: Floats, h_after: Float
 @compiled
 def _backward(
     kept: tuple[Floats, Floats, Floats],
-    weights: tuple[Floats, Floats, Floats],
+    weights: Weights,
     outside_KSHB: Floats,
     grad_KHB: Floats,
-    grad_x_KTIB: Floats,
-    grad_weights: tuple[Floats, Floats, Floats],
-    norms_2KT: Doubles,
-    flat_K: Doubles,
-) -> None:
-    """Go back over time; `grad_KHB` comes in by the last state and goes out by the first."""
+    needs_grad_x: bool,
+) -> tuple[Weights, Floats, Doubles, Doubles]:
+    """Go back over time; `grad_KHB` comes in by the last state and goes out by the first.
+
+    Returns:
+        Gradients by the parts of W and by x, norms of the states' gradients and of W_hh's terms,
+        share of the gates at a flat end.
+    """
     z_KTFB, gates_KTGB, m_KTHB = kept
-    size = m_KTHB.shape[2]
+    (jobs, rows, reads, sequences), size = z_KTFB.shape, m_KTHB.shape[2]
+    grad_x_KTIB = np.empty(
+        (jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences), np.float32
+    )
+    grad_KNF, grad_KHQ = np.zeros_like(weights[0]), np.zeros_like(weights[1])
+    grad_KHR = np.zeros_like(weights[2])
+    norms_2KT, flat_K = np.empty((2, jobs, rows - 1)), np.zeros(jobs)
     term_NF = np.empty(weights[0].shape[1:], np.float32)
     term_HQ = np.empty(weights[1].shape[1:], np.float32)
-    for job in range(z_KTFB.shape[0]):
+    for job in range(jobs):
         grad_HB = grad_KHB[job]
         grad_N = grad_HB.reshape(-1)
-        last = m_KTHB.shape[1] - 1
-        for step in range(last, -1, -1):
+        for step in range(rows - 2, -1, -1):
             z_FB, gates_GB, m_HB = z_KTFB[job, step], gates_KTGB[job, step], m_KTHB[job, step]
-            add_outside(grad_N, outside_KSHB[job], last - step)
+            add_outside(grad_N, outside_KSHB[job], rows - 2 - step)
             norms_2KT[0, job, step] = np.sqrt(sum_of_squares(grad_N))
             flat_K[job] += count_flat_gates(gates_GB[: 2 * size].reshape(-1))
-            h_before = z_FB[:size].reshape(-1)
-            _to_deltas(gates_GB.reshape(-1), m_HB.reshape(-1), h_before, grad_N)
+            _to_deltas(gates_GB.reshape(-1), m_HB.reshape(-1), z_FB[:size].reshape(-1), grad_N)
             gates_NB, new_HB = gates_GB[: 2 * size], gates_GB[2 * size :]
             multiply_right_transposed(gates_NB, z_FB, term_NF, False)
             multiply_right_transposed(m_HB, z_FB[: size + 1], term_HQ, False)
-            multiply_right_transposed(new_HB, z_FB[size:], grad_weights[2][job], True)
-            squares = add_term(term_NF, grad_weights[0][job], size)
-            squares += add_term(term_HQ, grad_weights[1][job], size)
+            multiply_right_transposed(new_HB, z_FB[size:], grad_KHR[job], True)
+            squares = add_term(term_NF, grad_KNF[job], size)
+            squares += add_term(term_HQ, grad_KHQ[job], size)
             norms_2KT[1, job, step] = np.sqrt(squares)
-            if grad_x_KTIB.shape[2]:
+            if needs_grad_x:
                 into_IB = grad_x_KTIB[job, step]
                 multiply_left_transposed(weights[0][job][:, size + 1 :], gates_NB, into_IB, False)
                 multiply_left_transposed(weights[2][job][:, 1:], new_HB, into_IB, True)
             multiply_left_transposed(weights[0][job][:, :size], gates_NB, grad_HB, True)
             multiply_left_transposed(weights[1][job][:, :size], m_HB, grad_HB, True)
+        flat_K[job] /= 2 * size * sequences * (rows - 1)
+    return (grad_KNF, grad_KHQ, grad_KHR), grad_x_KTIB, norms_2KT, flat_K
 
 
 @compiled

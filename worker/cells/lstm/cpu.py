@@ -31,7 +31,14 @@ from worker.cells.matmul import (
     multiply_left_transposed,
     multiply_right_transposed,
 )
-from worker.cells.stacked import stack_inputs, stack_weights, states_of, unstack_gradients
+from worker.cells.stacked import (
+    part_of_state,
+    sequences_last,
+    stack_inputs,
+    stack_weights,
+    states_of,
+    unstack_gradients,
+)
 from worker.training.parameters import LayerParameters
 
 _ONE = np.float32(1)
@@ -45,26 +52,21 @@ class LstmCpu:
     ) -> LayerPass:
         """Run over all time steps."""
         size = parameters["weight_hh"].shape[2]
-        z_KTFB, weight_KGF = stack_inputs(x_KTBI, initial, size), stack_weights(parameters)
-        jobs, rows, _, sequences = z_KTFB.shape
-        gates_KTGB = z_KTFB.new_empty(jobs, rows - 1, 4 * size, sequences)
-        c_KTHB = z_KTFB.new_empty(jobs, rows, size, sequences)
-        first_KHB = c_KTHB[:, 0]
-        first_KHB.copy_(initial[1].transpose(1, 2)) if initial else first_KHB.zero_()
-        _forward(z_KTFB.numpy(), weight_KGF.numpy(), gates_KTGB.numpy(), c_KTHB.numpy())
-        h_KTBH = states_of(z_KTFB, size)
-        final = (h_KTBH[:, -1], c_KTHB[:, -1].transpose(1, 2))
-        return _LstmCpuPass(h_KTBH, final, z_KTFB, weight_KGF, gates_KTGB, c_KTHB)
+        x_KTIB, weight_KGF = sequences_last(x_KTBI), stack_weights(parameters)
+        first_h = part_of_state(initial, 0, x_KTIB, size)
+        first_c = part_of_state(initial, 1, x_KTIB, size)
+        kept = _forward(x_KTIB, (first_h, first_c), weight_KGF)
+        h_KTBH = states_of(kept[0], size)
+        final = (h_KTBH[:, -1], torch.from_numpy(kept[2][:, -1]).transpose(1, 2))
+        return _LstmCpuPass(h_KTBH, final, weight_KGF, kept)
 
 
 @dataclass(frozen=True)
 class _LstmCpuPass(LayerPass):
     h_KTBH: Tensor
     final_state: State
-    z_KTFB: Tensor
-    weight_KGF: Tensor
-    gates_KTGB: Tensor
-    c_KTHB: Tensor
+    weight_KGF: Floats
+    kept: tuple[Floats, Floats, Floats]  # z, gates, c
 
     def backward(
         self,
@@ -75,49 +77,48 @@ class _LstmCpuPass(LayerPass):
         needs_grad_x: bool,
         measure: bool,  # noqa: ARG002 - costs next to nothing here
     ) -> LayerBackward:
-        jobs, time_steps, sequences, size = self.h_KTBH.shape
-        grad_2KHB = self.z_KTFB.new_zeros(2, jobs, size, sequences)
-        for grad_KHB, final_KBH in zip(grad_2KHB, grad_final or (), strict=False):
-            grad_KHB.copy_(final_KBH.transpose(1, 2))
-        inputs = self.z_KTFB.shape[2] - size - 1 if needs_grad_x else 0
-        grad_x_KTIB = self.z_KTFB.new_empty(jobs, time_steps, inputs, sequences)
-        grad_weight_KGF = torch.zeros_like(self.weight_KGF)
-        norms_2KT, flat_K = np.empty((2, jobs, time_steps)), np.zeros(jobs)
-        _backward(
-            (self.z_KTFB.numpy(), self.gates_KTGB.numpy(), self.c_KTHB.numpy()),
-            self.weight_KGF.numpy(),
-            grad_h_KSBH.transpose(2, 3).contiguous().numpy(),
-            (grad_2KHB[0].numpy(), grad_2KHB[1].numpy()),
-            grad_x_KTIB.numpy(),
-            grad_weight_KGF.numpy(),
-            norms_2KT,
-            flat_K,
+        z_KTFB, size = self.kept[0], self.h_KTBH.shape[3]
+        grads = (
+            part_of_state(grad_final, 0, z_KTFB, size),
+            part_of_state(grad_final, 1, z_KTFB, size),
+        )
+        grad_weight_KGF, grad_x_KTIB, norms_2KT, flat_K = _backward(
+            self.kept, self.weight_KGF, sequences_last(grad_h_KSBH), grads, needs_grad_x
         )
         unstack_gradients(grad_weight_KGF, gradients)
         return LayerBackward(
-            grad_x_KTBI=grad_x_KTIB.transpose(2, 3) if needs_grad_x else None,
-            grad_initial=tuple(grad_KHB.transpose(1, 2) for grad_KHB in grad_2KHB),
+            grad_x_KTBI=torch.from_numpy(grad_x_KTIB).transpose(2, 3) if needs_grad_x else None,
+            grad_initial=tuple(torch.from_numpy(grad).transpose(1, 2) for grad in grads),
             flow=LayerFlow(
                 grad_norm_KT=torch.from_numpy(norms_2KT[0]),
                 weight_term_norm_KT=torch.from_numpy(norms_2KT[1]),
-                saturation_K=torch.from_numpy(flat_K) / (3 * time_steps * sequences * size),
+                saturation_K=torch.from_numpy(flat_K),
                 silent_KH=None,
             ),
         )
 
 
 @compiled
-def _forward(z_KTFB: Floats, weight_KGF: Floats, gates_KTGB: Floats, c_KTHB: Floats) -> None:
-    size = c_KTHB.shape[2]
-    for job in range(z_KTFB.shape[0]):
+def _forward(
+    x_KTIB: Floats, first: tuple[Floats, Floats], weight_KGF: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Returns z, the gates and c."""
+    z_KTFB = stack_inputs(x_KTIB, first[0])
+    jobs, time_steps, _, sequences = x_KTIB.shape
+    size = first[0].shape[1]
+    gates_KTGB = np.empty((jobs, time_steps, 4 * size, sequences), np.float32)
+    c_KTHB = np.empty((jobs, time_steps + 1, size, sequences), np.float32)
+    c_KTHB[:, 0] = first[1]
+    for job in range(jobs):
         weight_GF = weight_KGF[job]
-        for step in range(gates_KTGB.shape[1]):
+        for step in range(time_steps):
             gates_GB = gates_KTGB[job, step]
             multiply(weight_GF, z_KTFB[job, step], gates_GB, False)
             _open_gates(gates_GB, size)
             c_before, c_after = c_KTHB[job, step].reshape(-1), c_KTHB[job, step + 1].reshape(-1)
             h_N = z_KTFB[job, step + 1, :size].reshape(-1)
             _update_state(gates_GB.reshape(-1), c_before, c_after, h_N)
+    return z_KTFB, gates_KTGB, c_KTHB
 
 
 @compiled
@@ -152,23 +153,29 @@ def _backward(
     weight_KGF: Floats,
     outside_KSHB: Floats,
     grads: tuple[Floats, Floats],
-    grad_x_KTIB: Floats,
-    grad_weight_KGF: Floats,
-    norms_2KT: Doubles,
-    flat_K: Doubles,
-) -> None:
-    """Go back over time; `grads` come in by the last h and c, and go out by the first."""
+    needs_grad_x: bool,
+) -> tuple[Floats, Floats, Doubles, Doubles]:
+    """Go back over time; `grads` come in by the last h and c, and go out by the first.
+
+    Returns:
+        Gradients by W and x, norms of the states' gradients and of W_hh's terms, share of the
+        gates at a flat end.
+    """
     z_KTFB, gates_KTGB, c_KTHB = kept
-    size = c_KTHB.shape[2]
+    (jobs, rows, reads, sequences), size = z_KTFB.shape, c_KTHB.shape[2]
+    grad_x_KTIB = np.empty(
+        (jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences), np.float32
+    )
+    grad_weight_KGF = np.zeros_like(weight_KGF)
+    norms_2KT, flat_K = np.empty((2, jobs, rows - 1)), np.zeros(jobs)
     term_GF = np.empty(weight_KGF.shape[1:], np.float32)
-    for job in range(z_KTFB.shape[0]):
+    for job in range(jobs):
         weight_GF, grad_HB = weight_KGF[job], grads[0][job]
         grad_h, grad_c = grad_HB.reshape(-1), grads[1][job].reshape(-1)
-        last = gates_KTGB.shape[1] - 1
-        for step in range(last, -1, -1):
+        for step in range(rows - 2, -1, -1):
             gates_GB = gates_KTGB[job, step]
             gates_N = gates_GB.reshape(-1)
-            add_outside(grad_h, outside_KSHB[job], last - step)
+            add_outside(grad_h, outside_KSHB[job], rows - 2 - step)
             squares = sum_of_squares(grad_h) + sum_of_squares(grad_c)
             norms_2KT[0, job, step] = np.sqrt(squares)
             flat_K[job] += count_flat_gates(gates_N[: 2 * grad_h.size])
@@ -177,10 +184,12 @@ def _backward(
             _to_deltas(gates_N, c_before, c_after, grad_h, grad_c)
             multiply_right_transposed(gates_GB, z_KTFB[job, step], term_GF, False)
             norms_2KT[1, job, step] = np.sqrt(add_term(term_GF, grad_weight_KGF[job], size))
-            if grad_x_KTIB.shape[2]:
+            if needs_grad_x:
                 into_IB = grad_x_KTIB[job, step]
                 multiply_left_transposed(weight_GF[:, size + 1 :], gates_GB, into_IB, False)
             multiply_left_transposed(weight_GF[:, :size], gates_GB, grad_HB, False)
+        flat_K[job] /= 3 * size * sequences * (rows - 1)
+    return grad_weight_KGF, grad_x_KTIB, norms_2KT, flat_K
 
 
 @compiled

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from worker.cells.accumulate import Doubles, add_outside, add_term, sum_of_squares
+from worker.cells.accumulate import Doubles, Flags, add_outside, add_term, sum_of_squares
 from worker.cells.cell import LayerBackward, LayerPass, State
 from worker.cells.compiled import compiled
 from worker.cells.elementwise import tanh
@@ -25,7 +24,14 @@ from worker.cells.matmul import (
     multiply_left_transposed,
     multiply_right_transposed,
 )
-from worker.cells.stacked import stack_inputs, stack_weights, states_of, unstack_gradients
+from worker.cells.stacked import (
+    part_of_state,
+    sequences_last,
+    stack_inputs,
+    stack_weights,
+    states_of,
+    unstack_gradients,
+)
 from worker.remedies.activations import TANH_FLAT, Nonlinearity
 from worker.training.parameters import LayerParameters
 
@@ -44,9 +50,10 @@ class RnnCpu:
     ) -> LayerPass:
         """Run over all time steps."""
         size = parameters["weight_hh"].shape[2]
-        z_KTFB, weight_KHF = stack_inputs(x_KTBI, initial, size), stack_weights(parameters)
+        x_KTIB, weight_KHF = sequences_last(x_KTBI), stack_weights(parameters)
+        first_KHB = part_of_state(initial, 0, x_KTIB, size)
         is_tanh, slope_K = self.nonlinearity.is_tanh, self.nonlinearity.slopes
-        _forward(z_KTFB.numpy(), weight_KHF.numpy(), is_tanh, slope_K)
+        z_KTFB = _forward(x_KTIB, first_KHB, weight_KHF, is_tanh, slope_K)
         h_KTBH = states_of(z_KTFB, size)
         return _RnnCpuPass(h_KTBH, (h_KTBH[:, -1],), z_KTFB, weight_KHF, self.nonlinearity)
 
@@ -55,8 +62,8 @@ class RnnCpu:
 class _RnnCpuPass(LayerPass):
     h_KTBH: Tensor
     final_state: State
-    z_KTFB: Tensor
-    weight_KHF: Tensor
+    z_KTFB: Floats
+    weight_KHF: Floats
     nonlinearity: Nonlinearity
 
     def backward(
@@ -68,41 +75,34 @@ class _RnnCpuPass(LayerPass):
         needs_grad_x: bool,
         measure: bool,  # noqa: ARG002 - costs next to nothing here
     ) -> LayerBackward:
-        jobs, time_steps, sequences, size = self.h_KTBH.shape
-        grad_KHB = self.z_KTFB.new_zeros(jobs, size, sequences)
-        if grad_final:
-            grad_KHB.copy_(grad_final[0].transpose(1, 2))
-        inputs = self.z_KTFB.shape[2] - size - 1 if needs_grad_x else 0
-        grad_x_KTIB = self.z_KTFB.new_empty(jobs, time_steps, inputs, sequences)
-        grad_weight_KHF = torch.zeros_like(self.weight_KHF)
-        norms_2KT = np.empty((2, jobs, time_steps))
-        flat_K, silent_KH = np.zeros(jobs), np.zeros((jobs, size), np.bool_)
-        _backward(
-            self.z_KTFB.numpy(),
-            self.weight_KHF.numpy(),
-            (self.nonlinearity.is_tanh, self.nonlinearity.can_die, self.nonlinearity.slopes),
-            grad_h_KSBH.transpose(2, 3).contiguous().numpy(),
-            grad_KHB.numpy(),
-            grad_x_KTIB.numpy(),
-            grad_weight_KHF.numpy(),
-            norms_2KT,
-            (flat_K, silent_KH),
+        nonlinearity = self.nonlinearity
+        grad_KHB = part_of_state(grad_final, 0, self.z_KTFB, self.h_KTBH.shape[3])
+        grad_weight_KHF, grad_x_KTIB, norms_2KT, flat_K, silent_KH = _backward(
+            self.z_KTFB,
+            self.weight_KHF,
+            (nonlinearity.is_tanh, nonlinearity.can_die, nonlinearity.slopes),
+            sequences_last(grad_h_KSBH),
+            grad_KHB,
+            needs_grad_x,
         )
         unstack_gradients(grad_weight_KHF, gradients)
         return LayerBackward(
-            grad_x_KTBI=grad_x_KTIB.transpose(2, 3) if needs_grad_x else None,
-            grad_initial=(grad_KHB.transpose(1, 2),),
+            grad_x_KTBI=torch.from_numpy(grad_x_KTIB).transpose(2, 3) if needs_grad_x else None,
+            grad_initial=(torch.from_numpy(grad_KHB).transpose(1, 2),),
             flow=LayerFlow(
                 grad_norm_KT=torch.from_numpy(norms_2KT[0]),
                 weight_term_norm_KT=torch.from_numpy(norms_2KT[1]),
-                saturation_K=torch.from_numpy(flat_K) / (time_steps * sequences * size),
-                silent_KH=torch.from_numpy(silent_KH) if self.nonlinearity.can_die else None,
+                saturation_K=torch.from_numpy(flat_K),
+                silent_KH=torch.from_numpy(silent_KH) if nonlinearity.can_die else None,
             ),
         )
 
 
 @compiled
-def _forward(z_KTFB: Floats, weight_KHF: Floats, is_tanh: bool, slope_K: Floats) -> None:
+def _forward(
+    x_KTIB: Floats, first_KHB: Floats, weight_KHF: Floats, is_tanh: bool, slope_K: Floats
+) -> Floats:
+    z_KTFB = stack_inputs(x_KTIB, first_KHB)
     size = weight_KHF.shape[1]
     for job in range(z_KTFB.shape[0]):
         z_TFB, weight_HF, slope = z_KTFB[job], weight_KHF[job], slope_K[job]
@@ -116,6 +116,7 @@ def _forward(z_KTFB: Floats, weight_KHF: Floats, is_tanh: bool, slope_K: Floats)
             else:
                 for at in range(h_N.size):
                     h_N[at] = h_N[at] if h_N[at] > 0 else slope * h_N[at]
+    return z_KTFB
 
 
 @compiled
@@ -125,24 +126,30 @@ def _backward(
     nonlinearity: tuple[bool, bool, Floats],
     outside_KSHB: Floats,
     grad_KHB: Floats,
-    grad_x_KTIB: Floats,
-    grad_weight_KHF: Floats,
-    norms_2KT: Doubles,
-    units: tuple[Doubles, NDArray[np.bool_]],
-) -> None:
-    """Go back over time; `grad_KHB` comes in by the last state and goes out by the first."""
+    needs_grad_x: bool,
+) -> tuple[Floats, Floats, Doubles, Doubles, Flags]:
+    """Go back over time; `grad_KHB` comes in by the last state and goes out by the first.
+
+    Returns:
+        Gradients by W and x, norms of the states' gradients and of W_hh's terms, share of the
+        activations at a flat end, and which units were always 0.
+    """
     is_tanh, can_die, slope_K = nonlinearity
-    flat_K, silent_KH = units
-    _, size, sequences = grad_KHB.shape
+    (jobs, rows, reads, sequences), size = z_KTFB.shape, weight_KHF.shape[1]
+    grad_x_KTIB = np.empty(
+        (jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences), np.float32
+    )
+    grad_weight_KHF = np.zeros_like(weight_KHF)
+    norms_2KT = np.empty((2, jobs, rows - 1))
+    flat_K, silent_KH = np.zeros(jobs), np.zeros((jobs, size), np.bool_)
     delta_HB = np.empty((size, sequences), np.float32)
-    term_HF = np.empty(weight_KHF.shape[1:], np.float32)
-    for job in range(z_KTFB.shape[0]):
+    term_HF = np.empty((size, reads), np.float32)
+    for job in range(jobs):
         z_TFB, weight_HF, grad_HB = z_KTFB[job], weight_KHF[job], grad_KHB[job]
-        last = z_TFB.shape[0] - 2
-        for step in range(last, -1, -1):
+        for step in range(rows - 2, -1, -1):
             grad_N, delta_N = grad_HB.reshape(-1), delta_HB.reshape(-1)
             h_N = z_TFB[step + 1, :size].reshape(-1)
-            add_outside(grad_N, outside_KSHB[job], last - step)
+            add_outside(grad_N, outside_KSHB[job], rows - 2 - step)
             norms_2KT[0, job, step] = np.sqrt(sum_of_squares(grad_N))
             if is_tanh:
                 for at in range(grad_N.size):
@@ -154,13 +161,15 @@ def _backward(
             multiply_right_transposed(delta_HB, z_TFB[step], term_HF, False)
             squares = add_term(term_HF, grad_weight_KHF[job], size)
             norms_2KT[1, job, step] = np.sqrt(squares)
-            if grad_x_KTIB.shape[2]:
+            if needs_grad_x:
                 into_IB = grad_x_KTIB[job, step]
                 multiply_left_transposed(weight_HF[:, size + 1 :], delta_HB, into_IB, False)
             multiply_left_transposed(weight_HF[:, :size], delta_HB, grad_HB, False)
-        flat_K[job] = _count_flat(z_TFB[1:], size) if is_tanh else 0
+        if is_tanh:
+            flat_K[job] = _count_flat(z_TFB[1:], size) / (size * sequences * (rows - 1))
         if can_die:
             _find_silent(z_TFB[1:], silent_KH[job])
+    return grad_weight_KHF, grad_x_KTIB, norms_2KT, flat_K, silent_KH
 
 
 @compiled
@@ -175,7 +184,7 @@ def _count_flat(z_TFB: Floats, size: int) -> int:
 
 
 @compiled
-def _find_silent(z_TFB: Floats, silent_H: NDArray[np.bool_]) -> None:
+def _find_silent(z_TFB: Floats, silent_H: Flags) -> None:
     """Whether a unit is 0 at every step and in every sequence."""
     for unit in range(silent_H.size):
         silent_H[unit] = True
