@@ -58,7 +58,9 @@ class SkipLayer(nn.Module):
             gates.append(gate_B1[:, 0])
         return torch.stack(hidden), torch.stack(gates)
 
-    def _advance(self, x_BI: Tensor, state: tuple[Tensor, ...], gate_B1: Tensor) -> tuple[Tensor, ...]:
+    def _advance(
+        self, x_BI: Tensor, state: tuple[Tensor, ...], gate_B1: Tensor
+    ) -> tuple[Tensor, ...]:
         proposed = self.cell(x_BI, state) if self._states > 1 else (self.cell(x_BI, *state),)
         return tuple(
             gate_B1 * new_BH + (1 - gate_B1) * old_BH

@@ -1,0 +1,24 @@
+"""A row of training steps: both sides in this process, and the machine's best beside them."""
+
+from benchmarks.figures import floor_share, summarise
+from benchmarks.floor import measure_peak, operations
+from benchmarks.interleaving import measure
+from benchmarks.outcome import Outcome
+from benchmarks.row import TrainingRow
+from benchmarks.sides.ours import Ours
+from benchmarks.sides.peers import make_peer
+
+
+def measure_training(row: TrainingRow) -> Outcome:
+    """Measure a row; its figures are of CPU time.
+
+    Raises:
+        UnequalWorkError: the sides do not do the same work, or one of them does not train.
+    """
+    peak = measure_peak()
+    ours = Ours(row.work.specs())
+    peer = make_peer(row.peer, row.work, ours.starts)
+    cpu, wall = measure(ours, peer, row.plan)
+    figures = summarise(cpu, row.target)
+    share = floor_share(operations(row.work), peak, figures.ours_ms)
+    return Outcome(row.name, figures, [cpu, wall], share, peak)
