@@ -44,7 +44,7 @@ def measure_cold_start(row: ServiceRow) -> Outcome:
         rounds = [(_job(client), _plain()) for _ in range(1 + _ROUNDS)]
     ours_ms, peer_ms = ([1e3 * s for s in column] for column in zip(*rounds[1:], strict=True))
     timing = Timing("wall", ours_ms, peer_ms)
-    return Outcome(row.name, summarise(timing, row.target), [timing])
+    return Outcome(row.name, summarise(timing, row.target), None, [timing])
 
 
 def _job(client: Client) -> float:

@@ -1,6 +1,7 @@
 """The arithmetic of a row: medians, their ratio, its spread, and the share of the floor."""
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,7 +36,7 @@ class Figures:
 def summarise(timing: Timing, target: Target) -> Figures:
     """Medians first, then their ratio: one slow round moves neither."""
     ours_ms = statistics.median(timing.ours_ms)
-    peer_ms = statistics.median(timing.peer_ms) if timing.peer_ms else None
+    peer_ms = None if timing.peer_ms is None else statistics.median(timing.peer_ms)
     value = target.value(ours_ms, peer_ms)
     return Figures(ours_ms, peer_ms, value, _spread(timing, target), target.missing(value))
 
@@ -52,7 +53,12 @@ def floor_share(operations: int, peak: float, ours_ms: float) -> float:
 
 
 def _spread(timing: Timing, target: Target) -> tuple[float, float]:
-    peers = timing.peer_ms or [None] * len(timing.ours_ms)
-    values = [target.value(*pair) for pair in zip(timing.ours_ms, peers, strict=True)]
+    values = [target.value(*times) for times in _rounds(timing)]
     first, _, third = statistics.quantiles(values, n=4, method="inclusive")
     return first, third
+
+
+def _rounds(timing: Timing) -> Iterator[tuple[float, float | None]]:
+    if timing.peer_ms is None:
+        return ((ours_ms, None) for ours_ms in timing.ours_ms)
+    return zip(timing.ours_ms, timing.peer_ms, strict=True)

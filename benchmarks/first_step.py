@@ -36,7 +36,7 @@ def measure_first_step(row: ServiceRow) -> Outcome:
         f"at most {max(first_step_ms):.0f} ms; POST answered after "
         f"{statistics.median(answered_ms):.0f} ms, at most {max(answered_ms):.0f} ms"
     )
-    return Outcome(row.name, summarise(timing, row.target), [timing], note=note)
+    return Outcome(row.name, summarise(timing, row.target), None, [timing], note=note)
 
 
 def _measure(client: Client) -> tuple[float, float]:

@@ -14,8 +14,10 @@ class Outcome:
 
     row: str
     figures: Figures
+    wall_figures: Figures | None
+    """The same by wall time where `figures` are of CPU time."""
     timings: list[Timing]
-    """The one that the figures are of comes first."""
+    """What the figures are of, in their order."""
     floor_share: float | None = None
     """Share of our time that the matrix products would need at `peak`; None for whole jobs."""
     peak: float | None = None

@@ -23,7 +23,7 @@ for step in range(1, STEPS + 1):
     states, _ = rnn(torch.stack([values, markers], dim=2))
     loss = nn.functional.mse_loss(readout(states[-1])[:, 0], target)
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(parameters, 1.0)
     optimizer.step()
     print(step, loss.item())  # noqa: T201 - the curve of a program without a service

@@ -12,9 +12,15 @@ from benchmarks.machine import Machine
 from benchmarks.outcome import Outcome
 from benchmarks.row import Measure, Row, Target, TrainingRow
 
-_COLUMNS = ("row", "against", "ours ms", "peer ms", "ratio", "spread", "floor", "target", "verdict")
+_COLUMNS = (
+    "row", "against", "ours ms", "peer ms", "figure", "spread", "by wall", "floor", "target",
+    "verdict",
+)  # fmt: skip
 _UNITS = {Measure.SPEED_UP: "x", Measure.COST: "x", Measure.TIME: " ms"}
 _BOUNDS = {Measure.SPEED_UP: "at least", Measure.COST: "at most", Measure.TIME: "at most"}
+
+
+_THREE_DIGITS = 100
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,10 @@ class Result:
 
 
 def make_table(results: Sequence[Result]) -> Table:
-    """A line for each row: medians of milliseconds, their ratio, its quartiles, the target."""
+    """A line for each row: medians, their ratio, its quartiles over the rounds, the target.
+
+    Training rows are by CPU time, with the figure by wall time beside it; the others by wall time.
+    """
     table = Table(*_COLUMNS, box=None)
     for result in results:
         table.add_row(*_cells(result))
@@ -64,22 +73,27 @@ def verdict(target: Target, missing: float | None) -> str:
 
 def _cells(result: Result) -> list[str]:
     row, outcome = result.row, result.outcome
-    against = row.peer if isinstance(row, TrainingRow) else row.measured_by
+    against = row.peer if isinstance(row, TrainingRow) else ""
     if outcome is None:
-        return [row.name, against, "", "", "", "", "", _bound(row.target), "failed"]
-    figures, unit = outcome.figures, _UNITS[row.target.measure]
+        return [row.name, against, *[""] * 6, _bound(row.target), "failed"]
+    figures, wall, unit = outcome.figures, outcome.wall_figures, _UNITS[row.target.measure]
     low, high = figures.spread
     return [
         row.name,
         against,
-        f"{figures.ours_ms:.3g}",
-        f"{figures.peer_ms:.3g}" if figures.peer_ms else "",
+        _milliseconds(figures.ours_ms),
+        _milliseconds(figures.peer_ms) if figures.peer_ms else "",
         f"{figures.value:.3g}{unit}",
         f"{low:.3g} to {high:.3g}",
+        f"{wall.value:.3g}{unit}" if wall else "",
         f"{100 * outcome.floor_share:.0f} %" if outcome.floor_share else "",
         _bound(row.target),
         verdict(row.target, figures.missing),
     ]
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.3g}" if value < _THREE_DIGITS else f"{value:.0f}"
 
 
 def _bound(target: Target) -> str:

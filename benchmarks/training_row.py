@@ -21,4 +21,4 @@ def measure_training(row: TrainingRow) -> Outcome:
     cpu, wall = measure(ours, peer, row.plan)
     figures = summarise(cpu, row.target)
     share = floor_share(operations(row.work), peak, figures.ours_ms)
-    return Outcome(row.name, figures, [cpu, wall], share, peak)
+    return Outcome(row.name, figures, summarise(wall, row.target), [cpu, wall], share, peak)
