@@ -36,6 +36,7 @@ def main() -> int:
     results = [_measure(row, console) for row in rows]
     console.print(make_table(results))
     _print_footnotes(results, console)
+    console.print(f"load when it began: {machine.load[0]:.1f} on {machine.cores} cores")
     console.print(f"Every round is in {write_results(results, machine, _RESULTS)}.")
     return 0 if all(result.outcome for result in results) else 1
 
@@ -73,7 +74,7 @@ def _print_footnotes(results: list[Result], console: Console) -> None:
     if peaks:
         console.print(
             "floor: the share of our time that the matrix products would need at the speed of a "
-            f"large one, measured in the same process: {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s"
+            f"large one in the same process: {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s"
         )
     for outcome in outcomes:
         if outcome.note:

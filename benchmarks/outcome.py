@@ -21,7 +21,7 @@ class Outcome:
     floor_share: float | None = None
     """Share of our time that the matrix products would need at `peak`; None for whole jobs."""
     peak: float | None = None
-    """Operations a second of a large float32 matrix product in the same process."""
+    """Operations a CPU second of a large float32 matrix product in the same process."""
     note: str = ""
 
 

@@ -18,8 +18,6 @@ _COLUMNS = (
 )  # fmt: skip
 _UNITS = {Measure.SPEED_UP: "x", Measure.COST: "x", Measure.TIME: " ms"}
 _BOUNDS = {Measure.SPEED_UP: "at least", Measure.COST: "at most", Measure.TIME: "at most"}
-
-
 _THREE_DIGITS = 100
 
 
@@ -71,11 +69,18 @@ def verdict(target: Target, missing: float | None) -> str:
     return f"{100 * missing:.0f} % {'short' if target.measure is Measure.SPEED_UP else 'over'}"
 
 
+def bound(target: Target) -> str:
+    """A target in words; nothing for a row without one."""
+    if target.bound is None:
+        return ""
+    return f"{_BOUNDS[target.measure]} {target.bound:g}{_UNITS[target.measure]}"
+
+
 def _cells(result: Result) -> list[str]:
     row, outcome = result.row, result.outcome
     against = row.peer if isinstance(row, TrainingRow) else ""
     if outcome is None:
-        return [row.name, against, *[""] * 6, _bound(row.target), "failed"]
+        return [row.name, against, *[""] * 6, bound(row.target), "failed"]
     figures, wall, unit = outcome.figures, outcome.wall_figures, _UNITS[row.target.measure]
     low, high = figures.spread
     return [
@@ -87,16 +92,10 @@ def _cells(result: Result) -> list[str]:
         f"{low:.3g} to {high:.3g}",
         f"{wall.value:.3g}{unit}" if wall else "",
         f"{100 * outcome.floor_share:.0f} %" if outcome.floor_share else "",
-        _bound(row.target),
+        bound(row.target),
         verdict(row.target, figures.missing),
     ]
 
 
 def _milliseconds(value: float) -> str:
     return f"{value:.3g}" if value < _THREE_DIGITS else f"{value:.0f}"
-
-
-def _bound(target: Target) -> str:
-    if target.bound is None:
-        return ""
-    return f"{_BOUNDS[target.measure]} {target.bound:g}{_UNITS[target.measure]}"

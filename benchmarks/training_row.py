@@ -15,10 +15,12 @@ def measure_training(row: TrainingRow) -> Outcome:
     Raises:
         UnequalWorkError: the sides do not do the same work, or one of them does not train.
     """
-    peak = measure_peak()
+    peak_before = measure_peak()
     ours = Ours(row.work.specs())
     peer = make_peer(row.peer, row.work, ours.starts)
     cpu, wall = measure(ours, peer, row.plan)
     figures = summarise(cpu, row.target)
+    # A machine that is busy with something else for a moment has not become a slower one.
+    peak = max(peak_before, measure_peak())
     share = floor_share(operations(row.work), peak, figures.ours_ms)
     return Outcome(row.name, figures, summarise(wall, row.target), [cpu, wall], share, peak)
