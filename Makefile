@@ -17,8 +17,12 @@ demo: .venv/installed ## the two problems of the tutorial, and their cures, thro
 serve: .venv/installed ## the embedded stack in the foreground
 	$(BIN)/unroll serve
 
-bench: .venv/installed ## how soon a job's first step can be read
-	$(BIN)/python -m benchmarks.first_step
+.venv/peers: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	touch $@
+
+bench: .venv/peers ## against plain torch, JAX, Lightning and Keras; ROWS="rnn lstm" picks rows
+	$(BIN)/python -m benchmarks $(ROWS)
 
 check: .venv/installed ## format, lint, import walls, types
 	$(BIN)/ruff format --check .

@@ -1,15 +1,15 @@
-"""How long after its POST a job's first step can be read, on an idle worker; `make bench`.
+"""How long after its POST a job's first step can be read, on an idle worker.
 
 Starts a stack of its own and measures over HTTP, as a client sees it: from sending the request to
 the first answer whose progress shows a step. The POST alone is measured beside it.
 """
 
 import statistics
-import sys
 import time
 
-from rich.console import Console
-
+from benchmarks.figures import Timing, summarise
+from benchmarks.outcome import Outcome
+from benchmarks.row import ServiceRow
 from service.client import Client, is_final
 from service.demo_stack import running_stack
 
@@ -22,19 +22,21 @@ _SPEC = {
 }
 
 
-def main() -> int:
-    """Measure and print medians and maxima in milliseconds."""
+def measure_first_step(row: ServiceRow) -> Outcome:
+    """Measure twenty jobs, one after another, each on a worker that is idle again."""
     with running_stack() as client:
         # The first job also waits for the worker to have started.
         _measure(client)
         samples = [_measure(client) for _ in range(_JOBS)]
-    console = Console()
-    for name, times in zip(
-        ("POST answered", "first step read"), zip(*samples, strict=True), strict=True
-    ):
-        in_ms = [1e3 * seconds for seconds in times]
-        console.print(f"{name}: median {statistics.median(in_ms):.0f} ms, max {max(in_ms):.0f} ms")
-    return 0
+    answered_ms, first_step_ms = (
+        [1e3 * s for s in column] for column in zip(*samples, strict=True)
+    )
+    timing = Timing("wall", first_step_ms, None)
+    note = (
+        f"at most {max(first_step_ms):.0f} ms; POST answered after "
+        f"{statistics.median(answered_ms):.0f} ms, at most {max(answered_ms):.0f} ms"
+    )
+    return Outcome(row.name, summarise(timing, row.target), None, [timing], note=note)
 
 
 def _measure(client: Client) -> tuple[float, float]:
@@ -51,7 +53,3 @@ def _measure(client: Client) -> tuple[float, float]:
     # The last training process is still ending; only then is the worker idle again.
     time.sleep(_IDLE_AFTER_S)
     return answered, first_step
-
-
-if __name__ == "__main__":
-    sys.exit(main())
