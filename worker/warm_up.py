@@ -1,0 +1,32 @@
+"""Trains a network of each cell for one step, so that what a first step loads is there already.
+
+Imported by the fork server: the training processes it forks have the compiled kernels in memory.
+The first time on a machine they are compiled, which takes half a minute, and kept on disk.
+"""
+
+import numpy as np
+import torch
+
+from contract.spec import JobSpec
+from worker.datasets.adding import make_adding
+from worker.training.loop import train
+from worker.training.pack import Pack
+
+_CELLS = ("rnn", "gru", "lstm")
+
+
+def warm_up() -> None:
+    """Take one step of each cell on the CPU; touches no other device."""
+    torch.set_num_threads(1)
+    for kind in _CELLS:
+        spec = JobSpec.model_validate(
+            {
+                "dataset": {"kind": "adding", "seq_len": 2},
+                "cell": {"kind": kind, "hidden_size": 1, "num_layers": 2},
+                "remedy": {"clipping": {"kind": "norm"}},
+                "training": {"batch_size": 1, "max_steps": 1},
+            }
+        )
+        dataset = make_adding(spec.dataset, seed=0)
+        for _ in train(Pack([(spec, dataset)]), torch.device("cpu")):
+            pass
