@@ -35,10 +35,11 @@ class GuardedLr(WatchingController[_State]):
     """On a spike: back to the older of two snapshots, lr * factor, at most `max_rollbacks` times.
 
     A spike is a loss above `spike_factor` times the median of the last `window` losses, once there
-    are 5 or a window of them, or an update that was refused because loss or gradient was not finite. A
-    snapshot is taken before the first step and every `window` steps without a spike, so a rollback
-    goes back by one to two windows (PaLM: about 100 steps). With the state the median goes back
-    too. lr stays cut. After the last rollback one event says so, and training goes on unguarded.
+    are 5 or a window of them, or an update that was refused because loss or gradient was not
+    finite. A snapshot is taken before the first step and every `window` steps without a spike, so
+    a rollback goes back by one to two windows (PaLM: about 100 steps). With the state the median
+    goes back too. lr stays cut. After the last rollback one event says so, and training goes on
+    unguarded.
 
     The defaults (5 times the median of 50): in healthy runs on the adding and recall tasks the
     loss of single batches came up to 3 times the median once it was near 0, and never to 5 times;
