@@ -192,6 +192,17 @@ def test_a_broken_gradient_stays_broken(bad: float) -> None:
     assert not block.isfinite().all()
 
 
+def test_the_constraint_stays_on_its_device() -> None:
+    """Nothing is copied to the host; torch's meta device has no data and would raise."""
+    layout = _layout("gru", 4, 2)
+    before_KP = _start(layout, [_constrained()], torch.float32).to("meta")
+    constraint = make_constraint([_constrained()], layout)
+    constraint.project_gradients_(torch.empty_like(before_KP), before_KP)
+    parameters_KP = torch.empty_like(before_KP)
+    constraint.retract_(parameters_KP, before_KP, _active(1).to("meta"))
+    assert parameters_KP.device.type == "meta"
+
+
 def test_a_job_in_a_pack_has_the_bits_it_has_alone() -> None:
     """Gradient and parameters of every constrained job are those of a pack of one."""
     layout = _layout("gru", 9, 1)
