@@ -67,7 +67,8 @@ class PackConstraint:
             Absil, Mahony & Sepulchre, "Optimization algorithms on matrix manifolds", 2008, section
             4.1 (the retraction). For recurrent networks: Helfrich, Willmott & Ye, ICML 2018 (by
             Cayley's transform); Lezcano-Casado & Martinez-Rubio, ICML 2019 (by the exponential,
-            and a tenth of lr for W_hh). QR takes a third of the time of either.
+            and a tenth of lr for W_hh). Both cost as much, but multiply W_0 by a rotation and so
+            keep its rounding errors: they need a clean-up that QR has built in.
         """
         for index, init in self._constrained.items():
             for after, before in self._blocks(parameters_KP[index], before_KP[index]):
