@@ -9,6 +9,7 @@ from contract.spec import JobSpec
 _FORECAST = {"kind": "forecast", "target": "y", "inputs": ["y"], "seq_len": 24}
 _POSITIVE = st.floats(1e-6, 1e6)
 _LR = st.floats(1e-6, 1.0)
+_LR_ABOVE_START = st.floats(1e-5, 100.0)
 
 _DATASETS: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.builds(dict, kind=st.just("adding"), seq_len=st.integers(2, 500)),
@@ -21,18 +22,31 @@ _CLIPPINGS: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
     st.none(),
     st.builds(dict, kind=st.just("norm"), max_norm=_POSITIVE),
     st.builds(dict, kind=st.just("value"), clip_value=_POSITIVE),
+    st.builds(dict, kind=st.just("agc"), clipping=_POSITIVE),
+    st.builds(dict, kind=st.just("auto"), percentile=st.floats(1, 100)),
+    st.builds(dict, kind=st.just("zclip"), warmup_steps=st.integers(1, 1_000)),
 )
 _LR_CONTROLS: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
     st.none(),
     st.just({"kind": "constant"}),
     st.just({"kind": "plateau"}),
     st.builds(dict, kind=st.just("step"), every=st.integers(1, 1_000)),
+    st.builds(dict, kind=st.just("one_cycle"), pct_start=st.floats(0.01, 0.99)),
+    st.builds(dict, kind=st.just("range_test"), end_lr=_LR_ABOVE_START),
+    st.builds(dict, kind=st.just("guarded"), window=st.integers(2, 1_000)),
     st.builds(dict, kind=st.just("cosine"), warmup_steps=st.integers(0, 1_000)),
 )
 _OPTIMIZERS: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict, kind=st.sampled_from(["sgd", "rmsprop", "adam", "adamw"]), lr=_LR
 )
-_INITS = ["default", "xavier_uniform", "xavier_normal", "kaiming", "orthogonal"]
+_INITS: list[dict[str, Any]] = [
+    {"kind": "default"},
+    {"kind": "xavier_uniform"},
+    {"kind": "xavier_normal"},
+    {"kind": "kaiming"},
+    {"kind": "orthogonal"},
+    {"kind": "orthogonal", "constraint": True},
+]
 _INITS_OF_CELL: dict[str, list[dict[str, Any]]] = {
     "rnn": [{"kind": "identity"}],
     "gru": [{"kind": "chrono", "max_lag": 30}],
@@ -45,7 +59,7 @@ _ACTIVATIONS = [None, {"kind": "tanh"}, {"kind": "relu"}, {"kind": "leaky_relu"}
 def drawn_specs(draw: st.DrawFn) -> JobSpec:
     """Any valid spec, its networks and budgets of every size."""
     cell = draw(st.sampled_from(["rnn", "gru", "lstm"]))
-    inits = [None, *({"kind": kind} for kind in _INITS), *_INITS_OF_CELL[cell]]
+    inits = [None, *_INITS, *_INITS_OF_CELL[cell]]
     document = {
         "dataset": draw(_DATASETS),
         "cell": {"kind": cell, "hidden_size": draw(st.integers(2, 128))},

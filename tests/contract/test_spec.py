@@ -77,6 +77,12 @@ def test_example_of_the_contract_is_accepted() -> None:
         ({"training": {"optimizer": {"kind": "sgd", "lr": float("inf")}}},
          ("training", "optimizer", "sgd", "lr")),
         ({"training": {"seed": -1}}, ("training", "seed")),
+        ({"remedy": {"init": {"kind": "orthogonal", "constraint": 1}}},
+         ("remedy", "init", "orthogonal", "constraint")),
+        ({"remedy": {"clipping": {"kind": "agc", "clipping": 0}}},
+         ("remedy", "clipping", "agc", "clipping")),
+        ({"remedy": {"lr_control": {"kind": "guarded", "window": 1}}},
+         ("remedy", "lr_control", "guarded", "window")),
         ({"remedy": {"skip": {"kind": "residual", "lag": 3}}}, ("remedy", "skip")),
         ({"dataset": {"kind": "upload", "dataset_id": "../../etc", "task": {"kind": "forecast",
           "target": "x", "inputs": ["x"], "seq_len": 5}}}, ("dataset", "upload", "dataset_id")),
@@ -97,6 +103,7 @@ def test_bad_field_is_named(patch: dict[str, Any], location: tuple[str, ...]) ->
         ("gru", {"init": {"kind": "identity"}}, "/remedy/init"),
         ("rnn", {"init": {"kind": "chrono", "max_lag": 10}}, "/remedy/init"),
         ("gru", {"init": {"kind": "forget_bias"}}, "/remedy/init"),
+        ("rnn", {"lr_control": {"kind": "range_test", "start_lr": 10}}, "/remedy/lr_control"),
     ],
 )
 def test_impossible_combination_is_named(cell: str, remedy: dict[str, Any], pointer: str) -> None:

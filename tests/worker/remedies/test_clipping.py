@@ -218,6 +218,19 @@ def test_an_inactive_job_keeps_gradient_and_memory() -> None:
         assert torch.equal(rows, before[name])
 
 
+@pytest.mark.parametrize("clipping", EVERY_RULE)
+def test_clipping_stays_on_its_device(clipping: Clipping | None) -> None:
+    """No rule copies anything to the host: on a GPU it would wait there for all work queued.
+
+    torch's meta device has no data to copy, and raises if it is asked for any.
+    """
+    meta = torch.device("meta")
+    rows_KP, parameters_KP = (rows.to(meta) for rows in drawn_gradients(2, 0, torch.float32))
+    active_K = torch.ones(2, dtype=torch.bool, device=meta)
+    told = make_clipping([clipping] * 2, layout(), meta).clip(rows_KP, parameters_KP, active_K)
+    assert [told_K.device for told_K in told] == [meta, meta]
+
+
 def test_a_job_in_a_pack_has_the_bits_it_has_alone() -> None:
     """Other rules, other jobs' refused steps and broken gradients change no bit of a job's."""
     together = _Run(EVERY_RULE, torch.float32)

@@ -11,6 +11,8 @@ from contract.spec import Guarded
 from worker.remedies.lr_control import KEPT_SNAPSHOTS, LrController, Verdict, make_lr_control
 from worker.training.records import Event
 
+Detail = dict[str, float | int | str]
+
 WINDOW = 4
 CONTROL = Guarded(kind="guarded", window=WINDOW, spike_factor=3.0, max_rollbacks=2)
 
@@ -56,7 +58,7 @@ def test_a_spike_goes_back_to_the_older_snapshot_with_a_smaller_lr() -> None:
     loop.tell(*[1.0] * 9, 3.1)
     assert loop.returned_to == [4]
     assert loop.controller.lr(11) == 0.4
-    detail = {"to_step": 4, "lr": 0.4, "count": 1, "loss": 3.1, "reference": 1.0}
+    detail: Detail = {"to_step": 4, "lr": 0.4, "count": 1, "loss": 3.1, "reference": 1.0}
     assert loop.controller.take_events() == [Event(10, "rollback", detail)]
 
 
@@ -131,7 +133,7 @@ def test_after_the_last_rollback_it_says_so_once_and_lets_go() -> None:
     loop.tell(9.0, 9.0)
     loop.tell(math.nan, updated=False)
     loop.tell(*[1.0] * 20)
-    detail: dict[str, float | int | str] = {"count": 2, "loss": 9.0, "reference": 1.0}
+    detail: Detail = {"count": 2, "loss": 9.0, "reference": 1.0}
     assert loop.controller.take_events() == [Event(11, "rollbacks_exhausted", detail)]
     assert loop.returned_to == [4, 4]
     assert loop.snapshots == [4]

@@ -54,7 +54,10 @@ def test_the_lr_of_the_steepest_descent_is_suggested_at_the_end() -> None:
 
 
 def test_smoothing_is_an_exponential_mean_that_starts_at_the_first_loss() -> None:
-    """With smoothing the steepest descent is that of s = 0.3*loss + 0.7*s, s_1 = loss_1."""
+    """With smoothing the steepest descent is that of s = 0.3*loss + 0.7*s, s_1 = loss_1.
+
+    The lr suggested is that of 0.7/0.3 = 2 steps before, as old as the losses in s are.
+    """
     losses = _falling(30, 60)
     smoothed = losses[:1]
     for loss in losses[1:]:
@@ -62,7 +65,9 @@ def test_smoothing_is_an_exponential_mean_that_starts_at_the_first_loss() -> Non
     controller = make_lr_control(RangeTest(kind="range_test", smoothing=0.3), 0.5, 60)
     _tell(controller, losses)
     (event,) = controller.take_events()
-    assert event.detail["steepest_step"] == int(np.gradient(smoothed).argmin()) + 1
+    steepest = int(np.gradient(smoothed).argmin()) + 1
+    assert event.detail["steepest_step"] == steepest
+    assert event.detail["lr"] == controller.lr(steepest - 2)
 
 
 def test_divergence_ends_the_test() -> None:

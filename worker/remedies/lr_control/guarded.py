@@ -35,14 +35,16 @@ class GuardedLr(WatchingController[_State]):
     """On a spike: back to the older of two snapshots, lr * factor, at most `max_rollbacks` times.
 
     A spike is a loss above `spike_factor` times the median of the last `window` losses, once there
-    are 5 or a window of them, or an update that was refused because loss or gradient was not finite. A
-    snapshot is taken before the first step and every `window` steps without a spike, so a rollback
-    goes back by one to two windows (PaLM: about 100 steps). With the state the median goes back
-    too. lr stays cut. After the last rollback one event says so, and training goes on unguarded.
+    are 5 or a window of them, or an update that was refused because loss or gradient was not
+    finite. A snapshot is taken before the first step and every `window` steps without a spike, so
+    a rollback goes back by one to two windows (PaLM: about 100 steps). With the state the median
+    goes back too. lr stays cut. After the last rollback one event says so, and training goes on
+    unguarded.
 
-    The defaults (5 times the median of 50): in healthy runs on the adding and recall tasks the
-    loss of single batches came up to 3 times the median once it was near 0, and never to 5 times;
-    where an lr of 0.01 threw a tanh network off, the loss jumped to 11 times at once.
+    The defaults, 5 times the median of 50: on the adding and recall tasks the loss of single
+    batches, once it was near 0, came up to 3 times the median; where a network was thrown off, the
+    loss jumped to 6 times (LSTM, lr 0.003) and 11 times (tanh RNN, lr 0.01) at once. After
+    1,000 steps the latter has the loss of doing nothing, 2.1; with one rollback, 0.8.
 
     Source:
         Chowdhery et al., "PaLM: scaling language modeling with pathways", arXiv 2204.02311,

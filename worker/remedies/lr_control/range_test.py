@@ -27,13 +27,16 @@ class RangeTestLr(WatchingController[_State]):
         s_1 = loss_1;  s_n = smoothing * loss_n + (1-smoothing) * s_{n-1}
 
     Training ends at the last step, or as soon as s > diverge_factor * min(s) or an update is
-    refused. The suggestion is the lr at which s fell most steeply from step to step, and so most
-    steeply in log lr, by central differences that leave out the first 10 steps; it is an lr that
-    learns fast and still lies below those that harm.
+    refused. The suggestion comes from where s fell most steeply from step to step, and so most
+    steeply in log lr, by central differences that leave out the first 10 steps. As s is a mean of
+    losses that are (1-smoothing) / smoothing steps old (19 by default), it is the lr of so many
+    steps before: torch-lr-finder and Lightning do without this, and suggest too much where a test
+    has few steps a decade. An lr that learns fast for a few steps need not do so for thousands:
+    take it for the upper end of what to try.
 
     Source:
         Smith, "Cyclical learning rates for training neural networks", WACV 2017, section 3.3; the
-        smoothing, the end and the suggestion as in torch-lr-finder and Lightning.
+        smoothing and the end as in torch-lr-finder and Lightning.
     """
 
     def __init__(self, control: RangeTest, max_steps: int) -> None:
@@ -86,5 +89,6 @@ class RangeTestLr(WatchingController[_State]):
         if steepest is None:
             self._record(step, "lr_suggested", end=end)
         else:
-            lr = self.lr(steepest)
+            weight = self._control.smoothing
+            lr = self.lr(max(steepest - round((1 - weight) / weight), 1))
             self._record(step, "lr_suggested", end=end, steepest_step=steepest, lr=lr)
