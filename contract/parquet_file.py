@@ -25,6 +25,7 @@ from contract.table_limits import (
 _ROWS_AT_ONCE: Final = 16_384
 _NUMBER_BYTES: Final = 8
 _LARGEST_FOOTER: Final = 2**24
+PARQUET_START: Final = b"PAR1"
 # A file ends with the footer's length and the four letters it began with.
 _END_BYTES: Final = 8
 _SHOWN_CHARACTERS: Final = 60
@@ -75,8 +76,8 @@ class ParquetFile:
                 text_bytes += self._measure_text(name, batch.column(name))
                 self.limits.check_unpacked(text_bytes)
             values = [
-                own_values(column, data_type)
-                for column, data_type in zip(batch.columns, schema.types, strict=True)
+                _values_of(field, column)
+                for field, column in zip(schema, batch.columns, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(values, schema=schema)
 
@@ -91,9 +92,13 @@ class ParquetFile:
 
     def _check_footer_size(self) -> None:
         """Before it is read: a footer of many megabytes takes seconds and gigabytes."""
+        size = self.source.stat().st_size
         with self.source.open("rb") as file:
-            file.seek(max(0, self.source.stat().st_size - _END_BYTES))
-            footer_bytes = int.from_bytes(file.read(4), "little")
+            file.seek(max(0, size - _END_BYTES))
+            end = file.read()
+        footer_bytes = int.from_bytes(end[:4], "little")
+        if not end.endswith(PARQUET_START) or footer_bytes > size - _END_BYTES:
+            raise TableError(_UNREADABLE)
         if footer_bytes > _LARGEST_FOOTER:
             raise TableError(f"The file's footer is larger than {_LARGEST_FOOTER} bytes.")
 
@@ -117,6 +122,16 @@ def _type_of(field: "pa.Field[Any]") -> pa.DataType:
             "or text."
         )
     return data_type
+
+
+def _values_of(field: "pa.Field[Any]", column: Values) -> Values:
+    try:
+        return own_values(column, field.type)
+    except pa.ArrowInvalid:
+        raise TableError(
+            f"Column {field.name!r} has a value that is too large: integers have 64 bits, "
+            "datetimes the years 1 to 9999."
+        ) from None
 
 
 @contextmanager

@@ -97,7 +97,8 @@ class _Header:
         elif kind == _DOUBLE:
             self.place += 8
         elif kind == _BINARY:
-            self.place += self._read_varint()
+            length = self._read_varint()
+            self.place += length
         elif kind == _STRUCT:
             self.read_fields(depth + 1)
         elif kind not in {_TRUE, _FALSE}:
