@@ -11,7 +11,6 @@ from pyarrow import compute, parquet
 
 from contract.arrow_values import own_type, own_values
 from contract.column_types import Values
-from contract.parquet_pages import check_pages
 from contract.table_limits import (
     BLOCK_BYTES,
     NOT_TEXT,
@@ -34,24 +33,27 @@ _UNREADABLE: Final = "The file cannot be read as Parquet."
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """A Parquet file of flat columns, read as often as one likes."""
+    """A Parquet file of flat columns, read as often as one likes.
+
+    A file that was damaged with care can end the process that reads it, and its pages can unpack
+    to more than its footer says: read a stranger's file in a process with bounded memory.
+    """
 
     source: Path
     limits: TableLimits
 
     def schema(self) -> pa.Schema:
-        """The columns in our own types; of the file only footer and headers are read.
+        """The columns in our own types; nothing but the footer is read.
 
         Raises:
-            TableError: if the file is damaged, or a column nested or of a type no table holds.
-            TableLimitError: if by its footer or its pages the file exceeds a limit.
+            TableError: if the footer is damaged, or a column nested or of a type no table holds.
+            TableLimitError: if by its footer the file exceeds a limit.
         """
         self._check_footer_size()
         with _explained():
             file = parquet.ParquetFile(self.source)
             found, metadata = file.schema_arrow, file.metadata
         self._check_size(metadata)
-        check_pages(self.source, metadata, self.limits)
         check_names(found.names)
         return pa.schema([(field.name, _type_of(field)) for field in found])
 

@@ -104,7 +104,7 @@ def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     """The schema with the models it refers to put in their place; the answer has no `$defs`."""
     reference = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     if reference in definitions:
-        return definitions[reference] | schema
+        return {**definitions[reference], **schema}
     if "oneOf" not in schema:
         return schema
     members = [definitions[member["$ref"].removeprefix("#/$defs/")] for member in schema["oneOf"]]

@@ -47,7 +47,7 @@ def check_limits(spec: JobSpec, settings: Settings) -> None:
 
 
 def count_parameters(spec: JobSpec) -> int:
-    """Parameters of the layers and the readout, with the widest input and output the dataset may have."""
+    """Parameters of the layers and the readout, with the widest input and output there may be."""
     hidden, sizes = spec.cell.hidden_size, _sizes_of(spec.dataset)
     gates = _GATES[spec.cell.kind]
     first = gates * hidden * (sizes.inputs + hidden + 2)

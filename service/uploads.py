@@ -13,7 +13,9 @@ from contract.errors import StorageFullError, TooLargeError
 from contract.settings import Settings
 from contract.store import Store, new_dataset_id
 from contract.table_limits import TableLimits
-from contract.tabular import ingest
+from contract.tabular import TableSummary, ingest
+from contract.upload_format import detect_format
+from service.parquet_process import ingest_apart
 
 _BLOCK: Final = 1 << 20
 _LONGEST_NAME: Final = 200
@@ -57,7 +59,7 @@ def store_upload(
                 max_columns=settings.max_columns,
                 max_unpacked_bytes=settings.max_unpacked_bytes,
             )
-            summary = ingest(received.path, upload.filename, parquet, limits)
+            summary = _ingest(received.path, upload.filename, parquet, limits)
             dataset_id = new_dataset_id()
             artifacts.put(parquet, "datasets", dataset_id, DATASET_FILE)
     except OSError as error:
@@ -78,6 +80,12 @@ def store_upload(
     except BaseException:
         artifacts.delete("datasets", dataset_id)
         raise
+
+
+def _ingest(source: Path, filename: str, destination: Path, limits: TableLimits) -> TableSummary:
+    if detect_format(source, filename) == "parquet":
+        return ingest_apart(source, destination, limits)
+    return ingest(source, filename, destination, limits)
 
 
 def _receive(source: IO[bytes], path: Path, max_bytes: int) -> ReceivedFile:

@@ -7,11 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pyarrow import parquet
 
-from contract.parquet_pages import check_pages
 from contract.table_limits import TableError, TableLimitError, TableLimits
 from contract.tabular import TableSummary, ingest, read_table
 
@@ -137,19 +134,6 @@ def test_what_is_too_large_once_unpacked_is_refused_by_the_name_of_the_limit(
     assert not (tmp_path / "stored").exists()
 
 
-def test_pages_are_measured_whatever_the_footer_says(tmp_path: Path) -> None:
-    """The sizes in the pages' own headers add up to what the writer unpacked them from."""
-    text = [f"{at:06}" * 10 for at in range(4_000)]
-    options = {"compression": "gzip", "use_dictionary": False, "row_group_size": 1_000}
-    _written(tmp_path, pa.table({"a": text}), data_page_size=5_000, **options)
-    metadata = parquet.read_metadata(tmp_path / "written")
-    values = 4_000 * (60 + 4)  # each with its length in four bytes
-
-    check_pages(tmp_path / "written", metadata, TableLimits(max_unpacked_bytes=values + 5_000))
-    with pytest.raises(TableLimitError, match="max_unpacked_bytes"):
-        check_pages(tmp_path / "written", metadata, TableLimits(max_unpacked_bytes=values))
-
-
 def test_huge_footer_is_not_read(tmp_path: Path) -> None:
     """A footer's length is looked at before the footer."""
     length = 2**24 + 1
@@ -166,23 +150,3 @@ def test_what_only_starts_like_parquet_is_refused(tmp_path: Path, content: bytes
     """A file without a footer cannot be read, and the answer says so."""
     with pytest.raises(TableError, match="cannot be read as Parquet"):
         _ingest(content, tmp_path)
-
-
-TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "yy", None], "c": [0.5, None, 2.5]})
-
-
-@settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_damaged_file_is_a_table_or_an_error_of_ours(tmp_path: Path, data: st.DataObject) -> None:
-    """Whatever byte is changed and wherever it ends, no other exception comes out."""
-    content = bytearray(_written(tmp_path, TABLE))
-    place = data.draw(st.integers(4, len(content) - 1))
-    content[place] = data.draw(st.integers(0, 255))
-    end = data.draw(st.just(len(content)) | st.integers(0, len(content)))
-    try:
-        summary = _ingest(bytes(content[:end]), tmp_path)
-    except TableError:
-        return
-    assert summary.rows > 0
