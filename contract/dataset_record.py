@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from contract.tabular import ColumnSummary, Preview
+from contract.upload_format import UploadFormat
 
 
 class DatasetRecord(BaseModel):
@@ -14,7 +15,7 @@ class DatasetRecord(BaseModel):
 
     id: str
     name: str
-    format: str
+    format: UploadFormat
     """What was uploaded; it is stored as Parquet."""
     bytes: int
     """Size of the upload."""

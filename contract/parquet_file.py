@@ -11,7 +11,6 @@ from pyarrow import compute, parquet
 
 from contract.arrow_values import own_type, own_values
 from contract.column_types import Values
-from contract.parquet_pages import check_pages
 from contract.table_limits import (
     BLOCK_BYTES,
     NOT_TEXT,
@@ -25,6 +24,7 @@ from contract.table_limits import (
 _ROWS_AT_ONCE: Final = 16_384
 _NUMBER_BYTES: Final = 8
 _LARGEST_FOOTER: Final = 2**24
+PARQUET_START: Final = b"PAR1"
 # A file ends with the footer's length and the four letters it began with.
 _END_BYTES: Final = 8
 _SHOWN_CHARACTERS: Final = 60
@@ -33,24 +33,27 @@ _UNREADABLE: Final = "The file cannot be read as Parquet."
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """A Parquet file of flat columns, read as often as one likes."""
+    """A Parquet file of flat columns, read as often as one likes.
+
+    A file that was damaged with care can end the process that reads it, and its pages can unpack
+    to more than its footer says: read a stranger's file in a process with bounded memory.
+    """
 
     source: Path
     limits: TableLimits
 
     def schema(self) -> pa.Schema:
-        """The columns in our own types; of the file only footer and headers are read.
+        """The columns in our own types; nothing but the footer is read.
 
         Raises:
-            TableError: if the file is damaged, or a column nested or of a type no table holds.
-            TableLimitError: if by its footer or its pages the file exceeds a limit.
+            TableError: if the footer is damaged, or a column nested or of a type no table holds.
+            TableLimitError: if by its footer the file exceeds a limit.
         """
         self._check_footer_size()
         with _explained():
             file = parquet.ParquetFile(self.source)
             found, metadata = file.schema_arrow, file.metadata
         self._check_size(metadata)
-        check_pages(self.source, metadata, self.limits)
         check_names(found.names)
         return pa.schema([(field.name, _type_of(field)) for field in found])
 
@@ -75,8 +78,8 @@ class ParquetFile:
                 text_bytes += self._measure_text(name, batch.column(name))
                 self.limits.check_unpacked(text_bytes)
             values = [
-                own_values(column, data_type)
-                for column, data_type in zip(batch.columns, schema.types, strict=True)
+                _values_of(field, column)
+                for field, column in zip(schema, batch.columns, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(values, schema=schema)
 
@@ -91,9 +94,13 @@ class ParquetFile:
 
     def _check_footer_size(self) -> None:
         """Before it is read: a footer of many megabytes takes seconds and gigabytes."""
+        size = self.source.stat().st_size
         with self.source.open("rb") as file:
-            file.seek(max(0, self.source.stat().st_size - _END_BYTES))
-            footer_bytes = int.from_bytes(file.read(4), "little")
+            file.seek(max(0, size - _END_BYTES))
+            end = file.read()
+        footer_bytes = int.from_bytes(end[:4], "little")
+        if not end.endswith(PARQUET_START) or footer_bytes > size - _END_BYTES:
+            raise TableError(_UNREADABLE)
         if footer_bytes > _LARGEST_FOOTER:
             raise TableError(f"The file's footer is larger than {_LARGEST_FOOTER} bytes.")
 
@@ -117,6 +124,16 @@ def _type_of(field: "pa.Field[Any]") -> pa.DataType:
             "or text."
         )
     return data_type
+
+
+def _values_of(field: "pa.Field[Any]", column: Values) -> Values:
+    try:
+        return own_values(column, field.type)
+    except pa.ArrowInvalid:
+        raise TableError(
+            f"Column {field.name!r} has a value that is too large: integers have 64 bits, "
+            "datetimes the years 1 to 9999."
+        ) from None
 
 
 @contextmanager

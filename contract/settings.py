@@ -62,10 +62,12 @@ class Settings(BaseSettings):
     """Most rows of a dataset."""
     max_columns: Annotated[int, Field(ge=1)] = 256
     """Most columns of a dataset."""
+    max_unpacked_bytes: Annotated[int, Field(ge=1)] = 1_073_741_824
+    """Largest Parquet file once it is unpacked."""
     max_parameters: Annotated[int, Field(ge=1)] = 50_000_000
     """Most parameters of one network."""
     max_state_floats: Annotated[int, Field(ge=1)] = 500_000_000
-    """Most numbers of one batch's states: batch_size * seq_len * hidden_size * num_layers."""
+    """Most numbers of one batch's states, and of its answers if they are due at every step."""
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
     """Most jobs that may wait at once."""
 

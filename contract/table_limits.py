@@ -27,6 +27,7 @@ class TableLimitError(LimitError, TableError):
 
     def __init__(self, message: str, limit: str) -> None:
         super().__init__(f"{message} ({limit})")
+        self.reason = message
         self.limit = limit
 
 

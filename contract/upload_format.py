@@ -5,12 +5,12 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from contract.errors import FieldError
+from contract.parquet_file import PARQUET_START
 from contract.table_limits import TableError
 
 UploadFormat = Literal["csv", "parquet", "jsonl", "text"]
 
 _HEAD_BYTES: Final = 4_096
-_PARQUET: Final = b"PAR1"
 # The start of a JSON object; no row of a CSV file has a quotation mark behind a brace.
 _JSON_OBJECT: Final = re.compile(rb"(\xef\xbb\xbf)?\s*\{\s*[\"}]")
 _OTHER_STARTS: Final = {
@@ -46,7 +46,7 @@ def detect_format(source: Path, filename: str) -> UploadFormat:
         head = file.read(_HEAD_BYTES)
     suffix = PurePosixPath(filename.lower()).suffix
     _refuse_others(head, suffix)
-    if head.startswith(_PARQUET):
+    if head.startswith(PARQUET_START):
         return "parquet"
     named = _FORMAT_OF_SUFFIX.get(suffix)
     if named == "parquet":

@@ -101,9 +101,15 @@ def _entry(model: type[BaseModel]) -> Entry:
 
 
 def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema with the model it refers to put in its place; the answer has no `$defs`."""
+    """The schema with the models it refers to put in their place; the answer has no `$defs`."""
     reference = str(schema.get("$ref", "")).removeprefix("#/$defs/")
-    return definitions[reference] | schema if reference in definitions else schema
+    if reference in definitions:
+        return {**definitions[reference], **schema}
+    if "oneOf" not in schema:
+        return schema
+    members = [definitions[member["$ref"].removeprefix("#/$defs/")] for member in schema["oneOf"]]
+    kept = {key: value for key, value in schema.items() if key != "discriminator"}
+    return kept | {"oneOf": members}
 
 
 def _parameter(name: str, field: FieldInfo, schema: dict[str, Any]) -> Parameter:

@@ -40,7 +40,7 @@ class Client:
     def upload(self, path: Path, name: str) -> JsonObject:
         """Upload a file as a dataset."""
         with path.open("rb") as file:
-            files = {"file": (path.name, file, "text/csv")}
+            files = {"file": (path.name, file)}
             return self._call("POST", "/v1/datasets", files=files, data={"name": name})
 
     def job(self, job_id: str) -> JsonObject:

@@ -6,8 +6,8 @@ from contract.settings import Settings
 from contract.spec import JobSpec, Upload
 from contract.store import Store
 from service.doorbell import Doorbell
-from service.forecasts import check_forecast
 from service.limits import check_limits
+from service.upload_tasks import check_upload_task
 
 
 def accept_job(
@@ -53,4 +53,4 @@ def _check_upload(dataset: Upload, store: Store) -> None:
     except NotFoundError:
         reason = f"there is no dataset {dataset.dataset_id}"
         raise InvalidError(reason, (FieldError("/dataset/dataset_id", reason),)) from None
-    check_forecast(dataset.task, record)
+    check_upload_task(dataset.task, record)

@@ -1,13 +1,28 @@
 """Limits on what a spec may ask for, each named by its setting."""
 
+from dataclasses import dataclass
+
 from contract.errors import LimitError
 from contract.settings import Settings
-from contract.spec import Dataset, JobSpec, SubjectRecall, Upload
+from contract.spec import (
+    Classify,
+    CopyMemory,
+    Dataset,
+    Forecast,
+    JobSpec,
+    NextToken,
+    SequentialDigits,
+    SubjectRecall,
+    Upload,
+    UploadTask,
+)
+from contract.spec.upload_task import MAX_CLASSES
 
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # The subject, the sentence around it and the question; the vocabulary is below this, too.
 _SENTENCE_STEPS = 20
-_WIDEST_GENERATED_INPUT = 80
+_WIDEST_GENERATED = 80
+_PIXELS = 64
 
 
 def check_limits(spec: JobSpec, settings: Settings) -> None:
@@ -25,34 +40,60 @@ def check_limits(spec: JobSpec, settings: Settings) -> None:
     floats = _count_state_floats(spec)
     if floats > settings.max_state_floats:
         raise LimitError(
-            f"one batch would have {floats:,} state values (batch_size * seq_len * hidden_size * "
-            f"num_layers); at most {settings.max_state_floats:,} are allowed (max_state_floats)"
+            f"one batch would have {floats:,} state values (batch_size * seq_len * (hidden_size * "
+            "num_layers + what is answered at every step)); at most "
+            f"{settings.max_state_floats:,} are allowed (max_state_floats)"
         )
 
 
 def count_parameters(spec: JobSpec) -> int:
-    """Parameters of the layers and the readout, with the widest input the dataset may have."""
-    hidden, inputs = spec.cell.hidden_size, _input_size(spec.dataset)
+    """Parameters of the layers and the readout, with the widest input and output there may be."""
+    hidden, sizes = spec.cell.hidden_size, _sizes_of(spec.dataset)
     gates = _GATES[spec.cell.kind]
-    first = gates * hidden * (inputs + hidden + 2)
+    first = gates * hidden * (sizes.inputs + hidden + 2)
     further = gates * hidden * (2 * hidden + 2) * (spec.cell.num_layers - 1)
-    return first + further + (hidden + 1) * _output_size(spec.dataset)
+    return first + further + (hidden + 1) * sizes.outputs
 
 
 def _count_state_floats(spec: JobSpec) -> int:
-    layers = spec.cell.hidden_size * spec.cell.num_layers
-    return spec.training.batch_size * _seq_len(spec.dataset) * layers
+    sizes = _sizes_of(spec.dataset)
+    width = spec.cell.hidden_size * spec.cell.num_layers + sizes.outputs_of_every_step
+    return spec.training.batch_size * sizes.seq_len * width
 
 
-def _seq_len(dataset: Dataset) -> int:
-    if isinstance(dataset, SubjectRecall):
-        return dataset.gap + _SENTENCE_STEPS
-    return dataset.task.seq_len if isinstance(dataset, Upload) else dataset.seq_len
+@dataclass(frozen=True)
+class _Sizes:
+    """The largest sizes that a dataset's sequences may turn out to have."""
+
+    seq_len: int
+    inputs: int = _WIDEST_GENERATED
+    outputs: int = _WIDEST_GENERATED
+    outputs_of_every_step: int = 0
+    """0 if an answer is due after the last step only."""
 
 
-def _input_size(dataset: Dataset) -> int:
-    return len(dataset.task.inputs) if isinstance(dataset, Upload) else _WIDEST_GENERATED_INPUT
+def _sizes_of(dataset: Dataset) -> _Sizes:
+    match dataset:
+        case SubjectRecall():
+            return _Sizes(dataset.gap + _SENTENCE_STEPS)
+        case CopyMemory():
+            seq_len = dataset.lag + 2 * dataset.num_values
+            return _Sizes(seq_len, outputs_of_every_step=dataset.num_symbols + 1)
+        case SequentialDigits():
+            return _Sizes(_PIXELS)
+        case Upload():
+            return _sizes_of_upload(dataset.task)
+        case _:
+            return _Sizes(dataset.seq_len)
 
 
-def _output_size(dataset: Dataset) -> int:
-    return dataset.task.horizon if isinstance(dataset, Upload) else _WIDEST_GENERATED_INPUT
+def _sizes_of_upload(task: UploadTask) -> _Sizes:
+    match task:
+        case Forecast():
+            return _Sizes(task.seq_len, len(task.inputs), task.horizon)
+        case Classify():
+            return _Sizes(task.max_seq_len, len(task.inputs), MAX_CLASSES)
+        case NextToken():
+            # One more for the characters that are not told apart.
+            tokens = MAX_CLASSES + 1
+            return _Sizes(task.seq_len, tokens, tokens, outputs_of_every_step=tokens)

@@ -183,7 +183,7 @@ def _pointer(error: Mapping[str, Any]) -> str:
 
 # The members of a spec that are unions, after which pydantic names the kind.
 _UNIONS = frozenset(
-    {"dataset", "cell", "activation", "init", "clipping", "lr_control", "optimizer"}
+    {"dataset", "task", "cell", "activation", "init", "clipping", "lr_control", "optimizer"}
 )
 
 

@@ -9,17 +9,16 @@ from typing import IO, Final
 
 from contract.artifacts import DATASET_FILE, Artifacts
 from contract.dataset_record import DatasetRecord
-from contract.errors import FieldError, InvalidError, StorageFullError, TooLargeError
+from contract.errors import StorageFullError, TooLargeError
 from contract.settings import Settings
 from contract.store import Store, new_dataset_id
 from contract.table_limits import TableLimits
-from contract.tabular import ingest
+from contract.tabular import TableSummary, ingest
+from contract.upload_format import detect_format
+from service.parquet_process import ingest_apart
 
 _BLOCK: Final = 1 << 20
 _LONGEST_NAME: Final = 200
-_OTHER_FORMATS: Final = frozenset(
-    {".parquet", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".gz", ".zip", ".npy", ".arrow"}
-)
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,16 @@ def store_upload(
         TableError: it is no table we can read, or beyond a limit.
         StorageFullError: there is no room for it.
     """
-    _refuse_other_formats(upload.filename)
     try:
         with tempfile.TemporaryDirectory() as folder:
             received = _receive(upload.content, Path(folder) / "upload", settings.max_upload_bytes)
             parquet = Path(folder) / DATASET_FILE
-            limits = TableLimits(max_rows=settings.max_rows, max_columns=settings.max_columns)
-            summary = ingest(received.path, upload.filename, parquet, limits)
+            limits = TableLimits(
+                max_rows=settings.max_rows,
+                max_columns=settings.max_columns,
+                max_unpacked_bytes=settings.max_unpacked_bytes,
+            )
+            summary = _ingest(received.path, upload.filename, parquet, limits)
             dataset_id = new_dataset_id()
             artifacts.put(parquet, "datasets", dataset_id, DATASET_FILE)
     except OSError as error:
@@ -66,7 +68,7 @@ def store_upload(
         raise
     values: dict[str, object] = {
         "name": clean_name(upload.name or upload.filename),
-        "format": "csv",
+        "format": summary.format,
         "bytes": received.num_bytes,
         "sha256": received.sha256,
         "rows": summary.rows,
@@ -80,12 +82,10 @@ def store_upload(
         raise
 
 
-def _refuse_other_formats(filename: str) -> None:
-    """A file that says it is something else would be read as a CSV file of nonsense."""
-    suffix = PurePosixPath(filename.lower()).suffix
-    if suffix in _OTHER_FORMATS:
-        reason = f"{suffix} files are not read; send a CSV file with a header line"
-        raise InvalidError(reason, (FieldError("/file", reason),))
+def _ingest(source: Path, filename: str, destination: Path, limits: TableLimits) -> TableSummary:
+    if detect_format(source, filename) == "parquet":
+        return ingest_apart(source, destination, limits)
+    return ingest(source, filename, destination, limits)
 
 
 def _receive(source: IO[bytes], path: Path, max_bytes: int) -> ReceivedFile:

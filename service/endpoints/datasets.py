@@ -25,10 +25,16 @@ def create_dataset(  # noqa: PLR0913, PLR0917 - FastAPI hands in what is needed
     response: Response,
     name: Annotated[str, Form(max_length=200)] = "",
 ) -> DatasetRecord:
-    """Upload a CSV file with a header line.
+    """Upload a table or a text: CSV, Parquet, JSON Lines or plain text.
 
-    Columns get their types from all of their values; the answer shows them with a preview of the
-    first rows. Train on it with `{"kind": "upload", "dataset_id": …, "task": …}`.
+    The file's first bytes decide which it is, and where they leave it open its name: `.txt` is a
+    plain text, `.tsv` has tabs between its cells, all else is CSV with a header line. JSON Lines
+    are one flat object a line, all with the same keys. Columns get their types from all of their
+    values; a plain text has one column, `text`, with a row for each line. The answer shows the
+    columns with a preview of the first rows.
+
+    Train on it with `{"kind": "upload", "dataset_id": …, "task": …}`: `forecast`, `classify` or
+    `next_token`.
     """
     upload = Upload(file.file, file.filename or "", name)
     record = store_upload(upload, store, artifacts, settings)

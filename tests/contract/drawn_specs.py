@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from contract.spec import JobSpec
 
 _FORECAST = {"kind": "forecast", "target": "y", "inputs": ["y"], "seq_len": 24}
+_CLASSIFY = {"kind": "classify", "sequence_id": "i", "time": "t", "inputs": ["x"], "label": "y"}
 _POSITIVE = st.floats(1e-6, 1e6)
 _LR = st.floats(1e-6, 1.0)
 _LR_ABOVE_START = st.floats(1e-5, 100.0)
@@ -16,7 +17,15 @@ _DATASETS: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.builds(dict, kind=st.just("delayed_recall"), seq_len=st.integers(2, 500)),
     st.builds(dict, kind=st.just("temporal_order"), seq_len=st.integers(10, 500)),
     st.builds(dict, kind=st.just("subject_recall"), gap=st.integers(0, 500)),
-    st.just({"kind": "upload", "dataset_id": "ds_" + 26 * "0", "task": _FORECAST}),
+    st.builds(dict, kind=st.just("copy_memory"), lag=st.integers(1, 500)),
+    st.builds(dict, kind=st.just("mackey_glass"), seq_len=st.integers(2, 500)),
+    st.builds(dict, kind=st.just("sequential_digits"), permute=st.booleans()),
+    st.builds(
+        dict,
+        kind=st.just("upload"),
+        dataset_id=st.just("ds_" + 26 * "0"),
+        task=st.sampled_from([_FORECAST, _CLASSIFY, {"kind": "next_token"}]),
+    ),
 )
 _CLIPPINGS: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
     st.none(),

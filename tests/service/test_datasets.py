@@ -133,8 +133,8 @@ def test_every_misfit_of_a_forecast_is_named_at_once(client: TestClient) -> None
     body = problem(client.post("/v1/jobs", json=forecast(dataset_id, **task)), 422)
 
     assert pointers(body) == [
-        "/dataset/task/inputs/0",
         "/dataset/task/target",
+        "/dataset/task/inputs/0",
         "/dataset/task/inputs/1",
         "/dataset/task/seq_len",
     ]
@@ -218,6 +218,10 @@ def test_upload_without_a_file_is_named(client: TestClient) -> None:
         ({"inputs": ["holes"]}, "/dataset/task/inputs/0"),
         ({"time": "none"}, "/dataset/task/time"),
         ({"series_id": "none"}, "/dataset/task/series_id"),
+        ({"series_id": "holes"}, "/dataset/task/series_id"),
+        ({"time": "holes"}, "/dataset/task/time"),
+        ({"seq_len": 1}, "/dataset/task/seq_len"),
+        ({"kind": "sing"}, "/dataset/task"),
         ({"seq_len": 60}, "/dataset/task/seq_len"),
     ],
 )

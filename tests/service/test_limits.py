@@ -38,6 +38,8 @@ def test_full_queue_names_its_limit(make_client: MakeClient) -> None:
     [
         ({"kind": "adding", "seq_len": 9_999}, 64 * 9_999 * 64),
         ({"kind": "subject_recall", "gap": 9_000}, 64 * 9_000 * 64),
+        ({"kind": "copy_memory", "lag": 9_000}, 64 * 9_020 * (64 + 9)),
+        ({"kind": "sequential_digits"}, 64 * 64 * 64),
     ],
 )
 def test_length_of_each_dataset_counts(
@@ -75,6 +77,16 @@ def test_limit_on_parameters_is_exact(
     answer = make_client(max_parameters=parameters - 1).post("/v1/jobs", json=SPEC | {"cell": cell})
 
     assert "max_parameters" in problem(answer, 422)["detail"]
+
+
+def test_answers_due_at_every_step_count_as_states(make_client: MakeClient) -> None:
+    """Copying 10 of 8 symbols after 80 steps: 64 sequences of 100 steps, 64 units and 9 outputs."""
+    dataset = {"kind": "copy_memory", "lag": 80}
+    create(make_client(max_state_floats=64 * 100 * 73), dataset=dataset)
+
+    client = make_client(max_state_floats=64 * 100 * 73 - 1)
+
+    problem(client.post("/v1/jobs", json=SPEC | {"dataset": dataset}), 422)
 
 
 def test_limit_on_states_is_exact(make_client: MakeClient) -> None:
