@@ -1,6 +1,5 @@
 """The training process of one pack, forked from a server that has torch imported already."""
 
-import logging
 import os
 import signal
 import tempfile
@@ -13,7 +12,6 @@ import pyarrow as pa
 import torch
 
 from contract.artifacts import DATASET_FILE, Artifacts
-from contract.errors import LeaseLostError
 from contract.log import set_up_logging
 from contract.settings import Settings
 from contract.store import Claim, Store
@@ -23,10 +21,9 @@ from worker.datasets.task import Dataset, DatasetInvalidError
 from worker.drop_requests import DropRequests
 from worker.failures import member_failures_written, pack_failures_written
 from worker.member import Member
+from worker.running_pack import RunningPack
 from worker.training.loop import Trainer
 from worker.training.pack import Pack
-
-log = logging.getLogger(__name__)
 
 
 def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Settings) -> None:
@@ -47,26 +44,13 @@ def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Set
     store = Store(settings.resolved_database_url())
     try:
         with pack_failures_written(store, [claim.lease for claim in claims]):
-            _train(_open_members(store, claims, settings), torch.device(device), requests)
-    except LeaseLostError:
-        log.warning("lease lost; training stopped")
+            members = _open_members(store, claims, settings)
+            if members:
+                jobs = [(member.claim.spec, member.dataset) for member in members]
+                trainer = Trainer(Pack(jobs), torch.device(device))
+                RunningPack(store, members, trainer, settings.flush_s).train(requests)
     finally:
         store.close()
-
-
-def _train(members: Sequence[Member], device: torch.device, requests: DropRequests) -> None:
-    if not members:
-        return
-    trainer = Trainer(Pack([(member.claim.spec, member.dataset) for member in members]), device)
-    places = {member.claim.lease.job_id: index for index, member in enumerate(members)}
-    for steps in trainer.steps():
-        for step in steps:
-            if not members[step.index].take(step, partial(trainer.parameters, step.index)):
-                trainer.drop(step.index)
-        for job_id in requests.take():
-            if job_id in places:
-                trainer.drop(places[job_id])
-            requests.answer(job_id)
 
 
 def _open_members(store: Store, claims: Sequence[Claim], settings: Settings) -> list[Member]:
@@ -75,20 +59,14 @@ def _open_members(store: Store, claims: Sequence[Claim], settings: Settings) -> 
     # Cached: jobs of one pack have one upload in common.
     read_stored = cache(partial(_read_stored, artifacts))
     opened = [(claim, _open(store, claim, read_stored)) for claim in claims]
-    return [
-        Member(store, artifacts, claim, dataset, settings.flush_s)
-        for claim, dataset in opened
-        if dataset
-    ]
+    return [Member(store, artifacts, claim, dataset) for claim, dataset in opened if dataset]
 
 
 def _open(store: Store, claim: Claim, read_stored: Callable[[str], pa.Table]) -> Dataset | None:
-    try:
-        with member_failures_written(store, claim.lease):
-            return open_dataset(claim.spec.dataset, claim.spec.training.seed, read_stored)
-    except LeaseLostError:
-        log.warning("lease lost", extra={"job_id": claim.lease.job_id})
-    return None
+    dataset = None
+    with member_failures_written(store, claim.lease):
+        dataset = open_dataset(claim.spec.dataset, claim.spec.training.seed, read_stored)
+    return dataset
 
 
 def _read_stored(artifacts: Artifacts, dataset_id: str) -> pa.Table:

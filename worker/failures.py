@@ -19,16 +19,22 @@ log = logging.getLogger(__name__)
 def member_failures_written(store: Store, lease: Lease) -> Iterator[None]:
     """End one job of a pack as failed, typed, when it cannot go on; the log has the details.
 
+    A lease that is lost is no failure: the job is another's.
+
     Raises:
-        LeaseLostError: this process no longer owns the job, so it is not its to end.
         UnavailableError: the database is out of reach, so nothing can be written.
-        MemoryError, torch.OutOfMemoryError: memory is the whole pack's, so no one job's fault.
+        MemoryError, torch.OutOfMemoryError, RuntimeError: out of memory, which is the whole
+            pack's, so no one job's fault.
     """
     try:
         yield
-    except (LeaseLostError, UnavailableError, MemoryError, torch.OutOfMemoryError):
+    except UnavailableError:
         raise
-    except Exception as error:  # noqa: BLE001 - nothing may leave a job without an end
+    except LeaseLostError:
+        log.warning("lease lost", extra={"job_id": lease.job_id})
+    except Exception as error:
+        if _memory_that_ran_out(error):
+            raise
         _fail(store, lease, error)
 
 
@@ -39,12 +45,11 @@ def pack_failures_written(store: Store, leases: Sequence[Lease]) -> Iterator[Non
     Only a job that was alone is ended as failed, typed: of several nobody knows whose fault it was.
 
     Raises:
-        LeaseLostError: this process no longer owns the one job, so it is not its to end.
         UnavailableError: the database is out of reach, so nothing can be written.
     """
     try:
         yield
-    except (LeaseLostError, UnavailableError):
+    except UnavailableError:
         raise
     except Exception as error:  # the boundary of the process
         if len(leases) == 1:
@@ -58,18 +63,26 @@ def _fail(store: Store, lease: Lease, cause: Exception) -> None:
     error = _error_of(cause)
     if error.code is JobErrorCode.INTERNAL:
         log.error("training failed", extra={"job_id": lease.job_id}, exc_info=cause)
-    store.leases.finish(lease, Ending(JobStatus.FAILED, error=error))
+    try:
+        store.leases.finish(lease, Ending(JobStatus.FAILED, error=error))
+    except LeaseLostError:
+        log.warning("lease lost", extra={"job_id": lease.job_id})
 
 
 def _error_of(cause: Exception) -> JobError:
-    match cause:
-        case DatasetInvalidError():
-            code = JobErrorCode.DATASET_INVALID
-            return JobError(code=code, message=str(cause), param="/dataset")
-        case torch.OutOfMemoryError():
-            return out_of_memory(JobErrorCode.OUT_OF_MEMORY_DEVICE)
-        case MemoryError():
-            return out_of_memory(JobErrorCode.OUT_OF_MEMORY_HOST)
-        case _:
-            message = "the service failed while training; its log names this job"
-            return JobError(code=JobErrorCode.INTERNAL, message=message, param=None)
+    if isinstance(cause, DatasetInvalidError):
+        code = JobErrorCode.DATASET_INVALID
+        return JobError(code=code, message=str(cause), param="/dataset")
+    if code_of_memory := _memory_that_ran_out(cause):
+        return out_of_memory(code_of_memory)
+    message = "the service failed while training; its log names this job"
+    return JobError(code=JobErrorCode.INTERNAL, message=message, param=None)
+
+
+def _memory_that_ran_out(cause: Exception) -> JobErrorCode | None:
+    """Which memory was not enough; None if the cause is another one."""
+    if isinstance(cause, torch.OutOfMemoryError):
+        return JobErrorCode.OUT_OF_MEMORY_DEVICE
+    # torch has no class of its own for the host's memory.
+    is_torchs = isinstance(cause, RuntimeError) and "DefaultCPUAllocator" in str(cause)
+    return JobErrorCode.OUT_OF_MEMORY_HOST if is_torchs or isinstance(cause, MemoryError) else None

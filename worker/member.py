@@ -1,51 +1,56 @@
 """One job of a pack in the training process: its record, its model, its end."""
 
-import logging
 from collections.abc import Callable
 
 from torch import Tensor
 
 from contract.artifacts import Artifacts
-from contract.errors import LeaseLostError
-from contract.store import Claim, Store
+from contract.job import JobStatus
+from contract.store import Claim, Ending, Lease, Report, Store
 from worker.datasets.task import Dataset
 from worker.failures import member_failures_written
 from worker.model_files import store_model
 from worker.reporter import Reporter
-from worker.training.records import JobStep
-
-log = logging.getLogger(__name__)
+from worker.training.records import End, JobStep
 
 
 class Member:
-    """Writes what one job's training brings; knows nothing of the others."""
+    """What one job's training brings; knows nothing of the others.
 
-    def __init__(
-        self, store: Store, artifacts: Artifacts, claim: Claim, dataset: Dataset, flush_s: float
-    ) -> None:
+    Whatever goes wrong here is this job's own: it is written to it, and the others go on.
+    """
+
+    def __init__(self, store: Store, artifacts: Artifacts, claim: Claim, dataset: Dataset) -> None:
         self.claim = claim
         self.dataset = dataset
         self._store = store
         self._artifacts = artifacts
-        self._reporter = Reporter(store, claim.lease, claim.spec, dataset.task, flush_s)
+        self._reporter = Reporter(claim.lease.job_id, claim.spec, dataset.task)
 
-    def take(self, step: JobStep, parameters: Callable[[], dict[str, Tensor]]) -> bool:
-        """Record one step; hand the job in if it was its last.
+    @property
+    def lease(self) -> Lease:
+        """The right to train this job."""
+        return self.claim.lease
+
+    def add(self, step: JobStep) -> None:
+        """Take in one step."""
+        self._reporter.add(step)
+
+    def report(self) -> Report | None:
+        """What came since the last report; None if the job failed and must be trained no more."""
+        report = None
+        with member_failures_written(self._store, self.lease):
+            report = self._reporter.take_report()
+        return report
+
+    def finish(self, end: End, parameters: Callable[[], dict[str, Tensor]]) -> None:
+        """Store the model, then the rest of the record and the final diagnosis with the end.
 
         Args:
-            step: of this job.
-            parameters: gives the job's weights after the step.
-
-        Returns:
-            False if the job must not be trained any further: it failed, or is no longer ours.
+            end: of the training.
+            parameters: gives the job's weights.
         """
-        try:
-            with member_failures_written(self._store, self.claim.lease):
-                self._reporter.add(step)
-                if step.end:
-                    store_model(self._artifacts, self.claim, parameters())
-                    self._reporter.finish(step.end)
-                return True
-        except LeaseLostError:
-            log.warning("lease lost", extra={"job_id": self.claim.lease.job_id})
-        return False
+        with member_failures_written(self._store, self.lease):
+            store_model(self._artifacts, self.claim, parameters())
+            report = self._reporter.take_last_report(end)
+            self._store.leases.finish(self.lease, Ending(JobStatus.SUCCEEDED, last_report=report))

@@ -1,4 +1,4 @@
-"""Collects what training yields and hands it to the store in chunks, always with the lease."""
+"""Collects what training yields of one job, and diagnoses it, for the store to keep."""
 
 import time
 from array import array
@@ -9,9 +9,9 @@ import numpy as np
 from contract.curve import SERIES, Curve
 from contract.diagnosis import Diagnosis
 from contract.flow import Flow
-from contract.job import JobStatus, Latest
+from contract.job import Latest
 from contract.spec import JobSpec
-from contract.store import Ending, Evaluation, Lease, Report, Store
+from contract.store import Evaluation, Report
 from contract.store.rows import finite_or_none
 from worker.datasets.task import Task
 from worker.diagnosis.diagnose import diagnose
@@ -28,31 +28,23 @@ _DIAGNOSIS_PAUSE = 500.0
 
 
 class Reporter:
-    """The record of one job's training, flushed to the store as it grows."""
+    """The record of one job's training, given away in reports as it grows."""
 
-    def __init__(
-        self, store: Store, lease: Lease, spec: JobSpec, task: Task, flush_s: float
-    ) -> None:
-        self._store = store
-        self._lease = lease
+    def __init__(self, job_id: str, spec: JobSpec, task: Task) -> None:
+        self._job_id = job_id
         self._spec = spec
         self._task = task
-        self._flush_s = flush_s
         self._series = {name: array("d") for name in SERIES}
         self._evals: list[EvalRecord] = []
         self._flows: deque[FlowRecord] = deque(maxlen=_FLOWS_KEPT)
         self._unsent_evals: list[EvalRecord] = []
         self._unsent_flows: list[FlowRecord] = []
         self._sent_steps = 0
-        self._started = self._flushed = time.monotonic()
+        self._started = time.monotonic()
         self._next_diagnosis = self._started
 
     def add(self, step: JobStep) -> None:
-        """Take in one step; flushes the first one at once, later ones when it is time.
-
-        Raises:
-            LeaseLostError: this process no longer owns the job.
-        """
+        """Take in one step."""
         for name, values in self._series.items():
             values.append(getattr(step.record, name))
         if step.evaluation:
@@ -61,15 +53,14 @@ class Reporter:
         if step.flow:
             self._flows.append(step.flow)
             self._unsent_flows.append(step.flow)
-        is_first = step.record.step == 1
-        if is_first or time.monotonic() - self._flushed >= self._flush_s:
-            self._store.leases.report(self._lease, self._take_report(self._running_diagnosis()))
 
-    def finish(self, end: End) -> None:
-        """Hand in the rest and the final diagnosis, and end the job, in one transaction."""
-        report = self._take_report(self._diagnose(end))
-        ending = Ending(JobStatus.SUCCEEDED, last_report=report)
-        self._store.leases.finish(self._lease, ending)
+    def take_report(self) -> Report:
+        """What came since the last report, with a diagnosis if it is time for one."""
+        return self._take(self._running_diagnosis())
+
+    def take_last_report(self, end: End) -> Report:
+        """What came since the last report, with the final diagnosis."""
+        return self._take(self._diagnose(end))
 
     def _running_diagnosis(self) -> Diagnosis | None:
         is_news = bool(self._unsent_evals or self._unsent_flows)
@@ -96,9 +87,9 @@ class Reporter:
             end=end.reason if end else None,
             loss_final=end.loss_final if end else None,
         )
-        return diagnose(self._lease.job_id, history)
+        return diagnose(self._job_id, history)
 
-    def _take_report(self, diagnosis: Diagnosis | None) -> Report:
+    def _take(self, diagnosis: Diagnosis | None) -> Report:
         first, total = self._sent_steps, len(self._series["loss"])
         curve = Curve(
             np.arange(first + 1, total + 1),
@@ -118,7 +109,7 @@ class Reporter:
             ),
             diagnosis=diagnosis,
         )
-        self._sent_steps, self._flushed = total, time.monotonic()
+        self._sent_steps = total
         self._unsent_evals, self._unsent_flows = [], []
         return report
 

@@ -1,6 +1,6 @@
 """Jobs as workers see them: claim, keep, write, hand in; every write is fenced by the attempt."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,15 +102,18 @@ class LeaseStore:
             connection.execute(change.values(lease_until=now() + lease_s))
         return {row.id: row.cancel_requested for row in kept}
 
-    def report(self, lease: Lease, report: Report) -> None:
-        """Add what was seen to the job's curves, evaluations, flow and diagnosis.
+    def report_all(self, reports: Mapping[Lease, Report]) -> set[Lease]:
+        """Add what was seen to the jobs' curves, evaluations, flow and diagnoses.
 
-        Raises:
-            LeaseLostError: another attempt owns the job, or it is final; nothing is written.
+        Returns:
+            The leases that still hold; of another attempt's or a final job nothing was written.
         """
         with writing(self._engine) as connection:
-            _fenced_update(connection, lease, progress_of(report))
-            insert_report(connection, lease.job_id, report)
+            kept = {Lease(row.id, row.attempt) for row in _kept(connection, reports)}
+            for lease in kept:
+                _change(connection, lease.job_id, progress_of(reports[lease]))
+                insert_report(connection, lease.job_id, reports[lease])
+        return kept
 
     def finish(self, lease: Lease, ending: Ending) -> None:
         """End the job, with its last report in the same transaction.

@@ -2,12 +2,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
-from contract.job import JobStatus
+from contract.curve import SERIES, Curve
+from contract.job import JobStatus, Latest
 from contract.spec import JobSpec
-from contract.store import Claim, Ending, Lease, Store
+from contract.store import Claim, Ending, Lease, Report, Store
 
 LEASE_S = 30.0
 
@@ -239,3 +241,22 @@ def test_handing_back_keeps_a_cancel(store: Store, spec: JobSpec) -> None:
     store.leases.hand_back(leases)
 
     assert statuses(store, ids) == [JobStatus.CANCELLED, JobStatus.QUEUED]
+
+
+def test_reports_of_a_pack_are_written_where_the_lease_holds(store: Store, spec: JobSpec) -> None:
+    """A pack's reports go to each job that is still ours; the answer names these."""
+    ids = create(store, spec, 3)
+    leases = leases_of(claim_pack(store, 16))
+    store.leases.finish(leases[1], Ending(JobStatus.SUCCEEDED))
+
+    kept = store.leases.report_all({lease: one_step() for lease in leases})
+
+    assert kept == {leases[0], leases[2]}
+    lengths = [len(store.curves.read_curve(job_id, 1, None)) for job_id in ids]
+    assert lengths == [1, 0, 1]
+
+
+def one_step() -> Report:
+    """A report of the first step."""
+    curve = Curve(np.array([1]), {name: np.ones(1) for name in SERIES})
+    return Report(curve, Latest(), steps_per_s=None)

@@ -126,8 +126,8 @@ def test_report_moves_progress_and_curve(store: Store, spec: JobSpec) -> None:
     job_id = create(store, spec)
     lease = claim(store).lease
 
-    store.leases.report(lease, make_report(1, 3))
-    store.leases.report(lease, make_report(4, 5, value=2.0))
+    store.leases.report_all({lease: make_report(1, 3)})
+    store.leases.report_all({lease: make_report(4, 5, value=2.0)})
 
     job = store.jobs.read(job_id)
     assert (job.progress.step, job.latest.loss) == (5, 2.0)
@@ -146,7 +146,7 @@ def test_flow_and_evaluations_read_back(store: Store, spec: JobSpec) -> None:
         flows=(Flow(1, norms, norms * 2, (2,)),),
     )
 
-    store.leases.report(claim(store).lease, report)
+    store.leases.report_all({claim(store).lease: report})
 
     (flow,) = store.curves.read_flows(job_id, 1, None, 10)
     np.testing.assert_array_equal(flow.weight_term_norm_LT, norms * 2)
@@ -161,8 +161,7 @@ def test_stale_attempt_can_write_nothing(store: Store, spec: JobSpec) -> None:
     store.jobs.return_lost(max_attempts=5)
     fresh = claim(store).lease
 
-    with pytest.raises(LeaseLostError):
-        store.leases.report(stale, make_report(1, 1))
+    assert store.leases.report_all({stale: make_report(1, 1)}) == set()
     with pytest.raises(LeaseLostError):
         store.leases.finish(stale, Ending(JobStatus.SUCCEEDED))
 
@@ -174,11 +173,11 @@ def test_claim_drops_what_a_lost_attempt_wrote(store: Store, spec: JobSpec) -> N
     """A new attempt begins with an empty curve, so that no step is there twice."""
     job_id = create(store, spec)
     lost = claim(store).lease
-    store.leases.report(lost, make_report(1, 5))
+    store.leases.report_all({lost: make_report(1, 5)})
     let_lease_run_out(store, lost)
     store.jobs.return_lost(max_attempts=5)
 
-    store.leases.report(claim(store).lease, make_report(1, 2))
+    store.leases.report_all({claim(store).lease: make_report(1, 2)})
 
     assert store.curves.read_curve(job_id, 1, None).step_N.tolist() == [1, 2]
 

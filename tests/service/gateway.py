@@ -73,7 +73,7 @@ class StandInWorker:
             flows=(Flow(int(steps[-1]), flow, flow / 2, (7, 9)),),
             diagnosis=diagnosis_of(lease.job_id),
         )
-        self.store.leases.report(lease, report)
+        self.store.leases.report_all({lease: report})
 
     def finish(self, lease: Lease) -> None:
         """End the job well."""

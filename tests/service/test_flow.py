@@ -54,7 +54,7 @@ def test_flow_that_is_not_finite_is_null(client: TestClient, worker: StandInWork
     job_id = create(client)["id"]
     norms = np.array([[math.inf, 1.0, math.nan]])
     report = Report(empty_curve(), Latest(), None, flows=(Flow(1, norms, norms, (3,)),))
-    worker.store.leases.report(worker.claim(), report)
+    worker.store.leases.report_all({worker.claim(): report})
 
     (layer,) = client.get(f"/v1/jobs/{job_id}/gradient-flow").json()["layers"]
 

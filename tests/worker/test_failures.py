@@ -8,7 +8,11 @@ from contract.store import Ending, Lease, Store
 from worker.datasets.task import DatasetInvalidError
 from worker.failures import member_failures_written, pack_failures_written
 
-OUT_OF_MEMORY = [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")]
+OUT_OF_MEMORY = [
+    MemoryError(),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+    torch.OutOfMemoryError("CUDA out of memory"),
+]
 
 
 @pytest.fixture
@@ -33,8 +37,9 @@ def fail(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (MemoryError(), JobErrorCode.OUT_OF_MEMORY_HOST),
-        (torch.OutOfMemoryError("CUDA out of memory"), JobErrorCode.OUT_OF_MEMORY_DEVICE),
+        (OUT_OF_MEMORY[0], JobErrorCode.OUT_OF_MEMORY_HOST),
+        (OUT_OF_MEMORY[1], JobErrorCode.OUT_OF_MEMORY_HOST),
+        (OUT_OF_MEMORY[2], JobErrorCode.OUT_OF_MEMORY_DEVICE),
         (DatasetInvalidError("column x has gaps"), JobErrorCode.DATASET_INVALID),
         (RuntimeError("secret /etc/passwd"), JobErrorCode.INTERNAL),
     ],
@@ -98,14 +103,30 @@ def test_split_leaves_the_finished_alone(store: Store, leases: list[Lease]) -> N
     assert statuses == [JobStatus.SUCCEEDED, JobStatus.QUEUED]
 
 
-@pytest.mark.parametrize("error", [LeaseLostError(), UnavailableError("out of reach")])
-def test_what_is_no_failure_of_training_ends_no_job(
-    store: Store, lease: Lease, error: Exception
-) -> None:
-    """Neither a lost lease nor a database out of reach is written to a job as its failure."""
+def test_database_out_of_reach_ends_no_job(store: Store, lease: Lease) -> None:
+    """That nothing can be written now is not written to a job as its failure later."""
     for written in (member_failures_written(store, lease), pack_failures_written(store, [lease])):
-        with pytest.raises(type(error)), written:
-            raise error
+        with pytest.raises(UnavailableError), written:
+            raise UnavailableError("out of reach")
+
+    assert store.jobs.read(lease.job_id).status is JobStatus.RUNNING
+
+
+def test_lost_lease_is_no_failure(store: Store, lease: Lease) -> None:
+    """A member whose lease is lost is left to its new owner, and nothing is raised."""
+    with member_failures_written(store, lease):
+        fail(LeaseLostError())
+
+    assert store.jobs.read(lease.job_id).status is JobStatus.RUNNING
+
+
+def test_failure_after_the_lease_is_another_attempts(store: Store, lease: Lease) -> None:
+    """What stops a stale process is not written to the job that another now trains."""
+    store.leases.hand_back([lease])
+    store.leases.claim("another", "cpu", 60, 1)
+
+    with pack_failures_written(store, [lease]):
+        fail(RuntimeError("a defect"))
 
     assert store.jobs.read(lease.job_id).status is JobStatus.RUNNING
 
