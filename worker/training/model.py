@@ -120,7 +120,7 @@ def read_out(h_KSBH: Tensor, parameters: NetworkParameters) -> Tensor:
     prediction_KNO = torch.baddbmm(
         parameters.bias.unsqueeze(1), h_KSBH.flatten(1, 2), parameters.weight.transpose(1, 2)
     )
-    return prediction_KNO.unflatten(1, h_KSBH.shape[1:3])
+    return prediction_KNO.view(*h_KSBH.shape[:3], parameters.bias.shape[1])
 
 
 def stack_batches(
