@@ -1,10 +1,13 @@
 """When one job's flow is recorded, and when its spectral radius with it."""
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.training.tiny_tasks import TinyDataset, tiny_spec
 from worker.training.job_run import RADIUS_EVERY, JobRun
+from worker.training.loop import train
+from worker.training.pack import Pack
 
 
 def _steps(flow_every: int, until: int) -> tuple[list[int], list[int]]:
@@ -43,3 +46,15 @@ def test_job_that_has_ended_is_not_measured() -> None:
 
     assert not job.is_flow_step(1)
     assert not job.is_radius_step(1)
+
+
+def test_packed_jobs_have_a_radius_at_their_own_steps() -> None:
+    """A job's records have a radius at the same steps, whoever else of the pack is measured."""
+    jobs = [(tiny_spec(flow_every=every, max_steps=61), TinyDataset()) for every in (4, 30)]
+    measured: list[list[int]] = [[], []]
+    for job_steps in train(Pack(jobs), torch.device("cpu")):
+        for job_step in job_steps:
+            if job_step.flow and job_step.flow.spectral_radius is not None:
+                measured[job_step.index].append(job_step.flow.step)
+
+    assert measured == [[1, 52], [1, 60]]

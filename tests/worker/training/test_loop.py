@@ -194,20 +194,6 @@ def test_flow_is_recorded_at_the_first_step_and_on_time() -> None:
     assert [step.flow.step for step in steps if step.flow] == [1, 4, 8]
 
 
-def test_radius_is_recorded_by_each_jobs_own_steps() -> None:
-    """A job's records have a radius at the same steps, whoever else of the pack is measured."""
-    jobs = [
-        (tiny_spec(seed=every, flow_every=every, max_steps=61), TinyDataset()) for every in (4, 30)
-    ]
-    _, packed = _trained(jobs)
-    measured = [
-        [step.flow.step for step in steps if step.flow and step.flow.spectral_radius is not None]
-        for steps in packed
-    ]
-
-    assert measured == [[1, 52], [1, 60]]
-
-
 def test_ends_at_the_target() -> None:
     """The first evaluation below the target ends the job, not a step before."""
     spec = tiny_spec(eval_every=3, stop={"kind": "target", "below": 1e9})
