@@ -17,7 +17,7 @@ def read_out(h_KSBH: Tensor, parameters: NetworkParameters) -> Tensor:
     prediction_KNO = torch.baddbmm(
         parameters.bias.unsqueeze(1), h_KSBH.flatten(1, 2), parameters.weight.transpose(1, 2)
     )
-    return prediction_KNO.view(*h_KSBH.shape[:3], -1)
+    return prediction_KNO.view(*h_KSBH.shape[:3], parameters.bias.shape[1])
 
 
 def learn_readout(  # noqa: PLR0913, PLR0917 - what a loss depends on, and where it goes

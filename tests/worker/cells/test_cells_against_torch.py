@@ -1,23 +1,24 @@
 """Every cell against torch's own, against finite differences, and by hand."""
 
-from typing import Literal
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from contract.spec import Activation, LeakyRelu, Relu, Tanh
+from tests.worker.cells.drawn_layers import (
+    CPU,
+    NUM_STATES,
+    Activation,
+    draw_layer,
+    empty_like,
+    make_cell,
+    make_spec,
+    normal,
+)
 from worker.cells.cell import RecurrentCell
-from worker.cells.registry import CELLS
-from worker.remedies.activations import make_nonlinearity
-from worker.training.parameters import LayerParameters, NetworkParameters, ParameterLayout
-
-Kind = Literal["rnn", "gru", "lstm"]
-KINDS: tuple[Kind, ...] = ("rnn", "gru", "lstm")
-CPU = torch.device("cpu")
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+from worker.cells.registry import make_layers
+from worker.training.parameters import NetworkParameters, ParameterLayout
 
 shapes = st.fixed_dictionaries(
     {
@@ -32,13 +33,8 @@ shapes = st.fixed_dictionaries(
 )
 
 
-def _normal(*shape: int, seed: int, scale: float = 1.0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
-
-
 def _run(
-    cell: RecurrentCell,
+    cells: tuple[RecurrentCell, ...],
     x_KTBI: Tensor,
     grad_h_KTBH: Tensor,
     network: NetworkParameters,
@@ -47,32 +43,35 @@ def _run(
     """Stacked layers forward and back: the top layer's output and the gradient of x."""
     passes = []
     output_KTBH = x_KTBI
-    for layer in network.layers:
+    for cell, layer in zip(cells, network.layers, strict=True):
         passes.append(cell.forward(output_KTBH, layer))
         output_KTBH = passes[-1].h_KTBH
-    grad = grad_h_KTBH.clone()
+    grad = grad_h_KTBH
     for forward, gradient in reversed(list(zip(passes, gradients.layers, strict=True))):
-        grad_x = forward.backward(grad, gradient, needs_grad_x=True).grad_x_KTBI
-        assert grad_x is not None
-        grad = grad_x
+        back = forward.backward(grad, gradient, needs_grad_x=True, measure=False)
+        assert back.grad_x_KTBI is not None
+        grad = back.grad_x_KTBI
     return output_KTBH, grad
 
 
 def _assert_equals_torch(
-    kind: Kind, activation: Activation | None, module: nn.RNNBase, shape: dict[str, int]
+    kind: str, activation: Activation | None, module: nn.RNNBase, shape: dict[str, int]
 ) -> None:
     """Values, gradients of all parameters and of x, for every job."""
-    layout = ParameterLayout(kind, shape["inputs"], shape["hidden"], shape["layers"], 1)
     jobs, time_steps, sequences, seed = (
         shape[name] for name in ("jobs", "time_steps", "sequences", "seed")
     )
-    buffer_KP = _normal(jobs, layout.num_parameters, seed=seed, scale=0.5)
+    spec = make_spec(
+        kind, hidden_size=shape["hidden"], num_layers=shape["layers"], activation=activation
+    )
+    layout = ParameterLayout(spec, shape["inputs"], 1)
+    buffer_KP = normal(jobs, layout.num_parameters, seed=seed, scale=0.5)
     gradients_KP = torch.full_like(buffer_KP, torch.nan)
-    x_KTBI = _normal(jobs, time_steps, sequences, shape["inputs"], seed=seed + 1)
-    grad_h_KTBH = _normal(jobs, time_steps, sequences, shape["hidden"], seed=seed + 2)
-    cell = CELLS[kind](make_nonlinearity([activation] * jobs, CPU, torch.float64))
+    x_KTBI = normal(jobs, time_steps, sequences, shape["inputs"], seed=seed + 1)
+    grad_h_KTBH = normal(jobs, time_steps, sequences, shape["hidden"], seed=seed + 2)
+    cells = make_layers([spec] * jobs, CPU, torch.float64)
     output_KTBH, grad_x_KTBI = _run(
-        cell, x_KTBI, grad_h_KTBH, layout.views(buffer_KP), layout.views(gradients_KP)
+        cells, x_KTBI, grad_h_KTBH, layout.views(buffer_KP), layout.views(gradients_KP)
     )
     for job in range(jobs):
         named = layout.named(buffer_KP[job])
@@ -108,7 +107,7 @@ def test_relu_rnn_equals_torch(shape: dict[str, int]) -> None:
         nonlinearity="relu",
         dtype=torch.float64,
     )
-    _assert_equals_torch("rnn", Relu(kind="relu"), module, shape)
+    _assert_equals_torch("rnn", {"kind": "relu"}, module, shape)
 
 
 @settings(max_examples=25, deadline=None)
@@ -131,64 +130,76 @@ class _OneLayer(torch.autograd.Function):
     """One layer's hand-written passes as an autograd function, for gradcheck.
 
     gradcheck goes back several times over one forward pass, ours can once: so it is run again.
+    The tensors are x, the initial state and the parameters, of which `names` are the names.
     """
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx, cell: RecurrentCell, *tensors: Tensor
-    ) -> Tensor:
-        ctx.cell = cell  # type: ignore[attr-defined]
+        ctx: torch.autograd.function.FunctionCtx,
+        cell: RecurrentCell,
+        names: list[str],
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.cell, ctx.names = cell, names  # type: ignore[attr-defined]
         ctx.save_for_backward(*tensors)
-        return cell.forward(tensors[0], LayerParameters(*tensors[1:])).h_KTBH
+        x_KTBI, *initial = tensors[: -len(names)]
+        parameters = dict(zip(names, tensors[-len(names) :], strict=True))
+        forward = cell.forward(x_KTBI, parameters, tuple(initial))
+        return forward.h_KTBH, *(state_KBH.clone() for state_KBH in forward.final_state)
 
     @staticmethod
     def backward(
-        ctx: torch.autograd.function.FunctionCtx, grad_h_KTBH: Tensor
+        ctx: torch.autograd.function.FunctionCtx, grad_h_KTBH: Tensor, *grad_final: Tensor
     ) -> tuple[Tensor | None, ...]:
-        x_KTBI, *tensors = ctx.saved_tensors  # type: ignore[attr-defined]
-        gradients = [torch.empty_like(tensor) for tensor in tensors]
-        forward = ctx.cell.forward(x_KTBI, LayerParameters(*tensors))  # type: ignore[attr-defined]
-        back = forward.backward(grad_h_KTBH.clone(), LayerParameters(*gradients), needs_grad_x=True)
-        return None, back.grad_x_KTBI, *gradients
+        tensors, names = ctx.saved_tensors, ctx.names  # type: ignore[attr-defined]
+        x_KTBI, *initial = tensors[: -len(names)]
+        parameters = dict(zip(names, tensors[-len(names) :], strict=True))
+        gradients = empty_like(parameters)
+        forward = ctx.cell.forward(x_KTBI, parameters, tuple(initial))  # type: ignore[attr-defined]
+        back = forward.backward(
+            grad_h_KTBH, gradients, grad_final=grad_final, needs_grad_x=True, measure=False
+        )
+        return None, None, back.grad_x_KTBI, *back.grad_initial, *gradients.values()
 
 
 @pytest.mark.parametrize(
     ("kind", "activation"),
     [
-        ("rnn", Tanh(kind="tanh")),
-        ("rnn", Relu(kind="relu")),
-        ("rnn", LeakyRelu(kind="leaky_relu", negative_slope=0.3)),
+        ("rnn", {"kind": "tanh"}),
+        ("rnn", {"kind": "relu"}),
+        ("rnn", {"kind": "leaky_relu", "negative_slope": 0.3}),
         ("gru", None),
         ("lstm", None),
     ],
 )
-def test_backward_is_the_derivative(kind: Kind, activation: Activation | None) -> None:
-    """The backward pass agrees with finite differences of the forward pass."""
-    layout = ParameterLayout(kind, 2, 3, 1, 1)
-    layer = layout.views(_normal(2, layout.num_parameters, seed=3, scale=0.5)).layers[0]
-    inputs = [getattr(layer, name).clone().requires_grad_() for name in NAMES]
-    x_KTBI = _normal(2, 4, 2, 2, seed=4).requires_grad_()
-
-    cell = CELLS[kind](make_nonlinearity([activation] * 2, CPU, torch.float64))
+def test_backward_is_the_derivative(kind: str, activation: Activation | None) -> None:
+    """The backward pass agrees with finite differences of the forward pass, from state to state."""
+    spec = make_spec(kind, activation=activation)
+    layer = draw_layer(spec, inputs=2, jobs=2, seed=3)
+    x_KTBI = normal(2, 4, 2, 2, seed=4)
+    initial = [normal(2, 2, 3, seed=5 + part) for part in range(NUM_STATES[kind])]
+    tensors = [tensor.clone().requires_grad_() for tensor in (x_KTBI, *initial, *layer.values())]
+    cell = make_cell([spec, spec])
 
     assert torch.autograd.gradcheck(
-        lambda *tensors: _OneLayer.apply(cell, *tensors),  # type: ignore[no-untyped-call]
-        (x_KTBI, *inputs),
+        lambda *tensors: _OneLayer.apply(cell, list(layer), *tensors),  # type: ignore[no-untyped-call]
+        tensors,
     )
 
 
 def test_leaky_slopes_are_each_jobs_own() -> None:
     """Two jobs with different slopes run as they would alone."""
-    layout = ParameterLayout("rnn", 2, 3, 1, 1)
-    buffer_KP = _normal(2, layout.num_parameters, seed=5)
-    x_KTBI = _normal(2, 4, 2, 2, seed=6)
-    leaky = [LeakyRelu(kind="leaky_relu", negative_slope=slope) for slope in (0.1, 0.7)]
-    packed = CELLS["rnn"](make_nonlinearity(leaky, CPU, torch.float64))
-    together_KTBH = packed.forward(x_KTBI, layout.views(buffer_KP).layers[0]).h_KTBH
+    specs = [
+        make_spec("rnn", activation={"kind": "leaky_relu", "negative_slope": slope})
+        for slope in (0.1, 0.7)
+    ]
+    layer = draw_layer(specs[0], inputs=2, jobs=2, seed=5, scale=1.0)
+    x_KTBI = normal(2, 4, 2, 2, seed=6)
+    together_KTBH = make_cell(specs).forward(x_KTBI, layer).h_KTBH
     for job in range(2):
         rows = slice(job, job + 1)
-        single = CELLS["rnn"](make_nonlinearity(leaky[rows], CPU, torch.float64))
-        alone_KTBH = single.forward(x_KTBI[rows], layout.views(buffer_KP[rows]).layers[0]).h_KTBH
+        own = {name: tensor[rows] for name, tensor in layer.items()}
+        alone_KTBH = make_cell(specs[rows]).forward(x_KTBI[rows], own).h_KTBH
 
         torch.testing.assert_close(together_KTBH[rows], alone_KTBH, rtol=1e-13, atol=0)
 
@@ -197,56 +208,16 @@ def test_leaky_rnn_by_hand() -> None:
     """One unit, w=2, u=1, slope 1/2, x=(-2, 3): h=(-1, 1); dL/dh_2=1 gives dL/dw=-1, dL/du=1."""
     one = torch.ones(1, 1, 1, dtype=torch.float64)
     zero = torch.zeros(1, 1, dtype=torch.float64)
-    layer = LayerParameters(one, 2 * one, zero, zero.clone())
-    gradients = LayerParameters(*(torch.zeros_like(getattr(layer, name)) for name in NAMES))
-    leaky = LeakyRelu(kind="leaky_relu", negative_slope=0.5)
-    cell = CELLS["rnn"](make_nonlinearity([leaky], CPU, torch.float64))
+    layer = {"weight_ih": one, "weight_hh": 2 * one, "bias_ih": zero, "bias_hh": zero}
+    gradients = empty_like(layer)
+    leaky: Activation = {"kind": "leaky_relu", "negative_slope": 0.5}
+    cell = make_cell([make_spec("rnn", hidden_size=1, activation=leaky)])
     x_KTBI = torch.tensor([-2.0, 3.0], dtype=torch.float64).view(1, 2, 1, 1)
     forward = cell.forward(x_KTBI, layer)
-    grad_h_KTBH = torch.tensor([0.0, 1.0], dtype=torch.float64).view(1, 2, 1, 1)
-    forward.backward(grad_h_KTBH, gradients, needs_grad_x=False)
+    forward.backward(one[None], gradients, needs_grad_x=False, measure=False)
 
     assert forward.h_KTBH.flatten().tolist() == [-1.0, 1.0]
     # By the path of the first step: dL/dh_1 = 2, dL/da_1 = 1.
-    assert gradients.weight_hh.item() == -1.0
-    assert gradients.weight_ih.item() == 3.0 * 1 + -2.0 * 1
-    assert gradients.bias_ih.item() == gradients.bias_hh.item() == 2.0
-
-
-def test_unknown_mix_of_activations_is_refused() -> None:
-    """A pack has one kind of activation."""
-    with pytest.raises(ValueError, match="one kind"):
-        make_nonlinearity([None, Relu(kind="relu")], CPU, torch.float64)
-
-
-def test_tanh_saturation_counts_flat_ends() -> None:
-    """One of four activations above 0.97 is a share of a quarter."""
-    nonlinearity = make_nonlinearity([None], CPU, torch.float64)
-    h_KTBH = torch.tensor([0.5, -0.98, 0.97, 0.0], dtype=torch.float64).view(1, 2, 1, 2)
-
-    assert nonlinearity.saturation(h_KTBH).tolist() == [0.25]
-    assert nonlinearity.dead_fraction(h_KTBH) is None
-
-
-def test_relu_unit_is_dead_if_always_zero() -> None:
-    """Of two units, the one that is 0 over batch and time is dead, and nothing is saturated."""
-    nonlinearity = make_nonlinearity([Relu(kind="relu")], CPU, torch.float64)
-    h_KTBH = torch.tensor([[0.0, 1.0], [0.0, 0.0]], dtype=torch.float64).view(1, 2, 1, 2)
-    dead_K = nonlinearity.dead_fraction(h_KTBH)
-
-    assert dead_K is not None
-    assert dead_K.tolist() == [0.5]
-    assert nonlinearity.saturation(h_KTBH).tolist() == [0.0]
-
-
-@pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_gates_held_shut_are_saturated(kind: Kind) -> None:
-    """Large biases put every sigmoid gate at its flat end, small ones none."""
-    layout = ParameterLayout(kind, 2, 3, 1, 1)
-    x_KTBI = _normal(2, 4, 2, 2, seed=7)
-    buffer_KP = torch.zeros(2, layout.num_parameters, dtype=torch.float64)
-    layer = layout.views(buffer_KP).layers[0]
-    layer.bias_ih[1] = 10
-    cell = CELLS[kind](make_nonlinearity([None, None], CPU, torch.float64))
-
-    assert cell.forward(x_KTBI, layer).saturation().tolist() == [0.0, 1.0]
+    assert gradients["weight_hh"].item() == -1.0
+    assert gradients["weight_ih"].item() == 3.0 * 1 + -2.0 * 1
+    assert gradients["bias_ih"].item() == gradients["bias_hh"].item() == 2.0

@@ -59,7 +59,7 @@ class TinyDataset:
         x_NTI = generator.normal(size=(size, self.seq_len, 2)).astype(np.float32)
         sum_NS2 = x_NTI.cumsum(axis=1)[:, -self.target_steps :]
         if self.loss == "squared_error":
-            return Batch(x_NTI, sum_NS2 / self.seq_len)
+            return Batch(x_NTI, (sum_NS2 / self.seq_len).astype(np.float32))
         return Batch(x_NTI, (sum_NS2[:, :, 0] > 0).astype(np.int64))
 
 
