@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from contract.spec import Clipping
+from tests.worker.training.layouts import layout_of
 from worker.remedies.clipping import make_clipping
 from worker.training.parameters import ParameterLayout
 
 
 def layout() -> ParameterLayout:
     """Two GRU layers of three units on one input."""
-    return ParameterLayout(kind="gru", input_size=1, hidden_size=3, num_layers=2, output_size=2)
+    return layout_of("gru", hidden_size=3, num_layers=2, outputs=2)
 
 
 def drawn_gradients(num_jobs: int, step: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from contract.spec import PercentileClipping, UnitClipping, ZScoreClipping
 from tests.worker.remedies.clipped import drawn_gradients, layout
+from tests.worker.training.layouts import layout_of
 from worker.remedies.clipping import PackClipping, make_clipping
 from worker.remedies.clipping.by_percentile import REMEMBERED
-from worker.training.parameters import ParameterLayout
 
 norms = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 
@@ -83,7 +83,7 @@ def test_agc_lets_a_bias_leave_zero() -> None:
 
     By the norm of the bias alone it would be 0.01 * eps = 1e-5.
     """
-    plain = ParameterLayout("rnn", input_size=2, hidden_size=1, num_layers=1, output_size=1)
+    plain = layout_of("rnn", inputs=2, hidden_size=1)
     parameters_KP, gradients_KP = torch.zeros(2, 1, plain.num_parameters, dtype=torch.float64)
     plain.named(parameters_KP)["rnn.weight_ih_l0"].copy_(torch.tensor([[[3.0, 4.0]]]))
     plain.named(gradients_KP)["rnn.bias_ih_l0"].fill_(10.0)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from contract.spec import Init, Orthogonal, XavierNormal
+from tests.worker.training.layouts import layout_of
 from worker.remedies.constraints import make_constraint
 from worker.training.parameters import ParameterLayout
 
@@ -31,7 +32,7 @@ def _constrained(gain: float = 1.0, lr_factor: float = 1.0) -> Orthogonal:
 def _layout(
     kind: Literal["rnn", "gru"] = "rnn", hidden_size: int = 2, num_layers: int = 1
 ) -> ParameterLayout:
-    return ParameterLayout(kind, 1, hidden_size, num_layers, 1)
+    return layout_of(kind, hidden_size=hidden_size, num_layers=num_layers)
 
 
 def _blocks(layout: ParameterLayout, row_P: Tensor) -> list[Tensor]:
@@ -40,7 +41,7 @@ def _blocks(layout: ParameterLayout, row_P: Tensor) -> list[Tensor]:
         block
         for name, tensor in layout.named(row_P).items()
         if name.startswith("rnn.weight_hh")
-        for block in torch.split(tensor, layout.hidden_size)
+        for block in torch.split(tensor, layout.spec.cell.hidden_size)
     ]
 
 

@@ -31,7 +31,9 @@ class Course:
             self.pack.model(CPU, torch.float64), self.pack.layout, segment_steps=segment_steps
         )
         gradients_KP = torch.full_like(self.start, torch.nan)
-        lesson = teacher.learn(self.exercise, self.start, gradients_KP, measure=measure)
+        parameters = self.pack.layout.views(self.start)
+        gradients = self.pack.layout.buffer(gradients_KP)
+        lesson = teacher.learn(self.exercise, parameters, gradients, measure=measure)
         return lesson, gradients_KP
 
 

@@ -94,10 +94,10 @@ def _first_record(cell: dict[str, object]) -> FlowRecord:
     pack = Pack([(spec, dataset)])
     parameters_KP = pack.initial_parameters(torch.float32)
     x_KTBI, target = stack_batches([dataset.batch(1, 32)], CPU, torch.float32)
-    lesson = Teacher(pack.model(CPU, torch.float32), pack.layout).learn(
-        Exercise(x_KTBI, target), parameters_KP, torch.empty_like(parameters_KP), measure=True
-    )
     network = pack.layout.views(parameters_KP)
+    gradients = pack.layout.buffer(torch.empty_like(parameters_KP))
+    teacher = Teacher(pack.model(CPU, torch.float32), pack.layout)
+    lesson = teacher.learn(Exercise(x_KTBI, target), network, gradients, measure=True)
     return collect_flow(lesson.flows, network, with_radius=True).record(1, 0, with_radius=True)
 
 

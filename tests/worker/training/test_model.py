@@ -9,7 +9,8 @@ from tests.worker.training.tiny_tasks import TinyDataset
 from tests.worker.training.torch_network import mean_loss, predict_by_torch
 from worker.datasets.task import Batch
 from worker.training.losses import LossKind
-from worker.training.model import read_out, stack_batches
+from worker.training.model import stack_batches
+from worker.training.readout import read_out
 
 
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
