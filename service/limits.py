@@ -1,13 +1,21 @@
 """Limits on what a spec may ask for, each named by its setting."""
 
 from contract.errors import LimitError
+from contract.parameter_shapes import count_parameters, layer_output_size
 from contract.settings import Settings
-from contract.spec import Dataset, JobSpec, SubjectRecall, Upload
+from contract.spec import (
+    CopyMemory,
+    Dataset,
+    JobSpec,
+    SequentialDigits,
+    SubjectRecall,
+    Upload,
+)
 
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # The subject, the sentence around it and the question; the vocabulary is below this, too.
 _SENTENCE_STEPS = 20
 _WIDEST_GENERATED_INPUT = 80
+_PIXELS_OF_A_DIGIT = 64
 
 
 def check_limits(spec: JobSpec, settings: Settings) -> None:
@@ -16,7 +24,8 @@ def check_limits(spec: JobSpec, settings: Settings) -> None:
     Raises:
         LimitError: naming the setting.
     """
-    parameters = count_parameters(spec)
+    # With the widest input that the dataset may have.
+    parameters = count_parameters(spec, _input_size(spec.dataset), _output_size(spec.dataset))
     if parameters > settings.max_parameters:
         raise LimitError(
             f"the network would have {parameters:,} parameters; at most "
@@ -26,28 +35,28 @@ def check_limits(spec: JobSpec, settings: Settings) -> None:
     if floats > settings.max_state_floats:
         raise LimitError(
             f"one batch would have {floats:,} state values (batch_size * seq_len * hidden_size * "
-            f"num_layers); at most {settings.max_state_floats:,} are allowed (max_state_floats)"
+            "num_layers, twice that if bidirectional); at most "
+            f"{settings.max_state_floats:,} are allowed (max_state_floats)"
         )
 
 
-def count_parameters(spec: JobSpec) -> int:
-    """Parameters of the layers and the readout, with the widest input the dataset may have."""
-    hidden, inputs = spec.cell.hidden_size, _input_size(spec.dataset)
-    gates = _GATES[spec.cell.kind]
-    first = gates * hidden * (inputs + hidden + 2)
-    further = gates * hidden * (2 * hidden + 2) * (spec.cell.num_layers - 1)
-    return first + further + (hidden + 1) * _output_size(spec.dataset)
-
-
 def _count_state_floats(spec: JobSpec) -> int:
-    layers = spec.cell.hidden_size * spec.cell.num_layers
+    layers = layer_output_size(spec.cell) * spec.cell.num_layers
     return spec.training.batch_size * _seq_len(spec.dataset) * layers
 
 
 def _seq_len(dataset: Dataset) -> int:
-    if isinstance(dataset, SubjectRecall):
-        return dataset.gap + _SENTENCE_STEPS
-    return dataset.task.seq_len if isinstance(dataset, Upload) else dataset.seq_len
+    match dataset:
+        case SubjectRecall():
+            return dataset.gap + _SENTENCE_STEPS
+        case CopyMemory():
+            return dataset.lag + 2 * dataset.num_values
+        case SequentialDigits():
+            return _PIXELS_OF_A_DIGIT
+        case Upload():
+            return dataset.task.seq_len
+        case _:
+            return dataset.seq_len
 
 
 def _input_size(dataset: Dataset) -> int:

@@ -1,6 +1,6 @@
 """Everything that can be asked for: the job spec and its parts."""
 
-from contract.spec.cell import Cell, Gru, Lstm, Rnn
+from contract.spec.cell import Cell, Gru, Lru, Lstm, MinGru, MinLstm, Rnn
 from contract.spec.dataset import (
     Adding,
     CopyMemory,
@@ -54,8 +54,9 @@ from contract.spec.training import (
 __all__ = [
     "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant", "CopyMemory",
     "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential", "Forecast",
-    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl", "Lstm",
-    "MackeyGlass", "NormClipping", "Optimizer", "Orthogonal", "Plateau", "Relu", "Remedy",
-    "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step", "SubjectRecall", "Tanh", "Target",
-    "TemporalOrder", "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform",
+    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl", "Lru",
+    "Lstm", "MackeyGlass", "MinGru", "MinLstm", "NormClipping", "Optimizer", "Orthogonal",
+    "Plateau", "Relu", "Remedy", "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step",
+    "SubjectRecall", "Tanh", "Target", "TemporalOrder", "Training", "Upload", "ValueClipping",
+    "XavierNormal", "XavierUniform",
 ]  # fmt: skip
