@@ -7,7 +7,11 @@ import torch
 from contract.spec import JobSpec
 from worker.cells.cell import RecurrentCell
 from worker.cells.gru.reference import GruReference
+from worker.cells.lru.reference import LruReference
 from worker.cells.lstm.reference import LstmReference
+from worker.cells.min_gru.reference import MinGruGates
+from worker.cells.min_lstm.reference import MinLstmGates
+from worker.cells.minimal import MinimalReference
 from worker.cells.rnn.reference import RnnReference
 from worker.remedies.activations import make_nonlinearity
 
@@ -34,3 +38,9 @@ def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtyp
             return GruReference()
         case "lstm":
             return LstmReference()
+        case "min_gru":
+            return MinimalReference(MinGruGates())
+        case "min_lstm":
+            return MinimalReference(MinLstmGates())
+        case "lru":
+            return LruReference()
