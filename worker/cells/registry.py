@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from contract.spec import JobSpec
+from worker.cells.bidirectional import Bidirectional
 from worker.cells.cell import RecurrentCell
 from worker.cells.gru.reference import GruReference
 from worker.cells.lru.reference import LruReference
@@ -17,7 +18,7 @@ from worker.remedies.activations import make_nonlinearity
 
 
 def make_layers(
-    specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype
+    specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype, target_steps: int = 1
 ) -> tuple[RecurrentCell, ...]:
     """The layers of a pack, from the input up.
 
@@ -25,8 +26,12 @@ def make_layers(
         specs: one a job; equal in all that decides shapes and operations.
         device: of the tensors the layers will be given.
         dtype: of the same tensors.
+        target_steps: S, after how many of the last time steps an answer is due.
     """
-    return (_make_cell(specs, device, dtype),) * specs[0].cell.num_layers
+    cell = _make_cell(specs, device, dtype)
+    if specs[0].cell.bidirectional:
+        cell = Bidirectional(cell, reads_ends=target_steps == 1)
+    return (cell,) * specs[0].cell.num_layers
 
 
 def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> RecurrentCell:

@@ -33,7 +33,8 @@ class Lesson:
     loss_K: Tensor
     """Mean over batch and targets: nats, or squared error."""
     flows: list[LayerFlow]
-    """Layer by layer from the input up; empty if they were not asked for."""
+    """Layer by layer from the input up, a bidirectional one's forward direction before the other;
+    empty if they were not asked for."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class Teacher:
     Args:
         model: the network.
         layout: of its parameters.
-        segment_steps: time steps of a segment; None keeps the whole sequence.
+        segment_steps: time steps of a segment; None keeps the whole sequence, and so does a
+            bidirectional network: its other direction comes to a segment from the end.
     """
 
     model: Model
@@ -132,14 +134,15 @@ class Teacher:
             )
             if not is_whole:
                 gradients_KP.add_(scratch_KP)
-            flows.append([back.flow for back in backwards if back.flow is not None])
+            flows.append([flow for back in backwards for flow in back.flows])
             later = [back.grad_initial for back in backwards]
         joined = [join_in_time(layer[::-1]) for layer in zip(*flows, strict=True)]
         return Lesson(torch.stack(losses).sum(dim=0) / exercise.num_targets, joined)
 
     def _parts(self, exercise: Exercise) -> list[Exercise]:
         time_steps = exercise.x_KTBI.shape[1]
-        if self.segment_steps is None or self.segment_steps >= time_steps:
+        is_kept_whole = self.layout.spec.cell.bidirectional
+        if is_kept_whole or self.segment_steps is None or self.segment_steps >= time_steps:
             return [exercise]
         bounds = [*range(0, time_steps, self.segment_steps), time_steps]
         return [exercise.part(first, end) for first, end in pairwise(bounds)]
