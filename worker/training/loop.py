@@ -1,6 +1,6 @@
 """The training loop: one step of all jobs of a pack, again and again. It knows no store.
 
-Shapes: K jobs of a pack, P parameters of one job.
+Shapes: K jobs of a pack, P parameters of one job, T time steps, B sequences, I inputs.
 
 A job whose loss or gradient is not finite has its update refused: its parameters and its
 optimizer's state stay as they are, bit for bit. A job that has ended is computed along and masked,
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from worker.datasets.task import Batch
 from worker.remedies.clipping import clip
+from worker.training.dropout import dropout_masks
 from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
 from worker.training.lesson import Exercise, Lesson, Teacher
@@ -78,9 +79,8 @@ class Trainer:
 
     def _train_step(self) -> list[JobStep]:
         lrs = [job.lr(self._step) for job in self._jobs]
-        exercise = Exercise(*stack_batches(self._next_batches(), self._device, self._dtype))
         lesson = self._teacher.learn(
-            exercise,
+            self._next_exercise(),
             self._parameters_KP,
             self._gradients_KP,
             measure=any(job.is_flow_step(self._step) for job in self._jobs),
@@ -88,6 +88,13 @@ class Trainer:
         flow = self._collect(lesson) if lesson.flows else None
         measured_KM = self._update(lesson.loss_K, lrs)
         return self._report(lrs, measured_KM, flow)
+
+    def _next_exercise(self) -> Exercise:
+        x_KTBI, target = stack_batches(self._next_batches(), self._device, self._dtype)
+        masks = dropout_masks(
+            self._pack.specs, self._step, x_KTBI.shape[1], self._device, self._dtype
+        )
+        return Exercise(x_KTBI, target, masks)
 
     def _next_batches(self) -> list[Batch]:
         """A new batch for each running job; one that has ended keeps its last."""
