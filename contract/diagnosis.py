@@ -79,7 +79,8 @@ class Measures(_Shown):
     clip_fraction: float | None = None
     """Share of steps whose gradient was cut, in [0, 1]; null without clipping."""
     spectral_radius: float | None = None
-    """Largest absolute eigenvalue of W_hh, over layers (of an LSTM or GRU: of its gate blocks)."""
+    """Largest absolute eigenvalue of W_hh, over layers (of an LSTM or GRU: of its gate blocks); of
+    an lru the largest |Lambda|; null for min_gru and min_lstm."""
     saturation: float | None = None
     """Share of activations at their flat ends, in [0, 1]."""
     dead_fraction: float | None = None

@@ -10,25 +10,31 @@ from contract.spec import Cell, JobSpec
 
 Shapes = dict[str, tuple[int, ...]]
 
-#: The gates of each cell, in the order of their H rows in a (G*H, ...) tensor.
+#: The gates of each cell but the LRU, in the order of their H rows in a (G*H, ...) tensor.
 GATES: Final[dict[str, tuple[str, ...]]] = {
     "rnn": ("h",),
     "gru": ("r", "z", "n"),
     "lstm": ("i", "f", "g", "o"),
+    "min_gru": ("z", "candidate"),
+    "min_lstm": ("f", "i", "candidate"),
 }
 
-_REVERSE: Final = "_reverse"
+#: Ends the names of the parameters that belong to the direction from the sequence's end.
+REVERSE: Final = "_reverse"
 
 
 def layer_shapes(spec: JobSpec, input_size: int) -> Shapes:
     """Parameters of one layer by torch's names, without `_l0`; a reverse direction's come last."""
     cell = spec.cell
-    return _direction_shapes(cell, input_size)
+    shapes = _direction_shapes(cell, input_size)
+    if cell.bidirectional:
+        shapes |= {f"{name}{REVERSE}": shape for name, shape in shapes.items()}
+    return shapes
 
 
 def layer_output_size(cell: Cell) -> int:
     """Features that a layer hands to the next one."""
-    return cell.hidden_size
+    return 2 * cell.hidden_size if cell.bidirectional else cell.hidden_size
 
 
 def network_shapes(spec: JobSpec, input_size: int, output_size: int) -> Shapes:
@@ -47,7 +53,7 @@ def network_shapes(spec: JobSpec, input_size: int, output_size: int) -> Shapes:
 
 def parameter_name(name: str, layer: int) -> str:
     """The full name of a layer's parameter."""
-    base = name.removesuffix(_REVERSE)
+    base = name.removesuffix(REVERSE)
     return f"rnn.{base}_l{layer}{name.removeprefix(base)}"
 
 
@@ -58,10 +64,28 @@ def count_parameters(spec: JobSpec, input_size: int, output_size: int) -> int:
 
 def _direction_shapes(cell: Cell, input_size: int) -> Shapes:
     hidden = cell.hidden_size
+    if cell.kind == "lru":
+        return _lru_shapes(hidden, input_size)
     rows = len(GATES[cell.kind]) * hidden
+    if cell.kind in {"min_gru", "min_lstm"}:
+        return {"weight_ih": (rows, input_size), "bias_ih": (rows,)}
     return {
         "weight_ih": (rows, input_size),
         "weight_hh": (rows, hidden),
         "bias_ih": (rows,),
         "bias_hh": (rows,),
+    }
+
+
+def _lru_shapes(hidden: int, input_size: int) -> Shapes:
+    """Real and imaginary parts lie apart: the buffer of all parameters is real."""
+    return {
+        "nu_log": (hidden,),
+        "theta_log": (hidden,),
+        "gamma_log": (hidden,),
+        "b_real": (hidden, input_size),
+        "b_imag": (hidden, input_size),
+        "c_real": (hidden, hidden),
+        "c_imag": (hidden, hidden),
+        "d": (hidden, input_size),
     }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from contract.errors import LimitError
+from contract.parameter_shapes import count_parameters, layer_output_size
 from contract.settings import Settings
 from contract.spec import (
     Classify,
@@ -18,7 +19,6 @@ from contract.spec import (
 )
 from contract.spec.upload_task import MAX_CLASSES
 
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # The subject, the sentence around it and the question; the vocabulary is below this, too.
 _SENTENCE_STEPS = 20
 _WIDEST_GENERATED = 80
@@ -31,7 +31,8 @@ def check_limits(spec: JobSpec, settings: Settings) -> None:
     Raises:
         LimitError: naming the setting.
     """
-    parameters = count_parameters(spec)
+    sizes = _sizes_of(spec.dataset)
+    parameters = count_parameters(spec, sizes.inputs, sizes.outputs)
     if parameters > settings.max_parameters:
         raise LimitError(
             f"the network would have {parameters:,} parameters; at most "
@@ -46,18 +47,9 @@ def check_limits(spec: JobSpec, settings: Settings) -> None:
         )
 
 
-def count_parameters(spec: JobSpec) -> int:
-    """Parameters of the layers and the readout, with the widest input and output there may be."""
-    hidden, sizes = spec.cell.hidden_size, _sizes_of(spec.dataset)
-    gates = _GATES[spec.cell.kind]
-    first = gates * hidden * (sizes.inputs + hidden + 2)
-    further = gates * hidden * (2 * hidden + 2) * (spec.cell.num_layers - 1)
-    return first + further + (hidden + 1) * sizes.outputs
-
-
 def _count_state_floats(spec: JobSpec) -> int:
     sizes = _sizes_of(spec.dataset)
-    width = spec.cell.hidden_size * spec.cell.num_layers + sizes.outputs_of_every_step
+    width = layer_output_size(spec.cell) * spec.cell.num_layers + sizes.outputs_of_every_step
     return spec.training.batch_size * sizes.seq_len * width
 
 

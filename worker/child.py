@@ -66,7 +66,7 @@ def _open(store: Store, claim: Claim, read_stored: Callable[[str], pa.Table]) ->
     dataset = None
     with member_failures_written(store, claim.lease):
         dataset = open_dataset(claim.spec.dataset, claim.spec.training.seed, read_stored)
-    return dataset
+    return dataset  # noqa: RET504 - the with may end without it
 
 
 def _read_stored(artifacts: Artifacts, dataset_id: str) -> pa.Table:

@@ -41,7 +41,7 @@ class Member:
         report = None
         with member_failures_written(self._store, self.lease):
             report = self._reporter.take_report()
-        return report
+        return report  # noqa: RET504 - the with may end without it
 
     def finish(self, end: End, parameters: Callable[[], dict[str, Tensor]]) -> None:
         """Store the model, then the rest of the record and the final diagnosis with the end.

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from contract.spec.cell import Cell
+from contract.spec.cell import Cell, Lru
 from contract.spec.dataset import Dataset
 from contract.spec.lr_control import RangeTest
 from contract.spec.model import SpecModel, Text
@@ -13,7 +13,20 @@ from contract.spec.remedy import Remedy
 from contract.spec.training import Diagnostics, Run, Training
 
 # Inits that are defined for some cells only; every other init fits every cell.
-_CELLS_OF_INIT = {"identity": {"rnn"}, "chrono": {"gru", "lstm"}, "forget_bias": {"lstm"}}
+_CELLS_OF_INIT = {
+    "xavier_uniform": {"rnn", "gru", "lstm", "min_gru", "min_lstm"},
+    "xavier_normal": {"rnn", "gru", "lstm", "min_gru", "min_lstm"},
+    "kaiming": {"rnn", "gru", "lstm", "min_gru", "min_lstm"},
+    "orthogonal": {"rnn", "gru", "lstm"},
+    "identity": {"rnn"},
+    "chrono": {"gru", "lstm"},
+    "forget_bias": {"lstm"},
+}
+
+
+def init_fits(init: str, cell: str) -> bool:
+    """Whether an init of that kind is defined for a cell of that kind."""
+    return cell in _CELLS_OF_INIT.get(init, {cell})
 
 
 class JobSpec(SpecModel):
@@ -47,9 +60,8 @@ class JobSpec(SpecModel):
     @model_validator(mode="after")
     def _init_fits_cell(self) -> Self:
         init = self.remedy.init
-        fitting = _CELLS_OF_INIT.get(init.kind) if init else None
-        if init and fitting and self.cell.kind not in fitting:
-            names = " or ".join(sorted(fitting))
+        if init and not init_fits(init.kind, self.cell.kind):
+            names = " or ".join(sorted(_CELLS_OF_INIT[init.kind]))
             _refuse("/remedy/init", f"init {init.kind} needs cell {names}, not {self.cell.kind}")
         return self
 
@@ -58,6 +70,18 @@ class JobSpec(SpecModel):
         control = self.remedy.lr_control
         if isinstance(control, RangeTest) and control.start_lr >= control.end_lr:
             _refuse("/remedy/lr_control", "range_test needs a start_lr below its end_lr")
+        return self
+
+    @model_validator(mode="after")
+    def _dropout_needs_two_layers(self) -> Self:
+        if self.cell.dropout > 0 and self.cell.num_layers == 1:
+            _refuse("/cell/dropout", "dropout acts between layers, and there is only one")
+        return self
+
+    @model_validator(mode="after")
+    def _lru_starts_in_a_ring(self) -> Self:
+        if isinstance(self.cell, Lru) and self.cell.r_min >= self.cell.r_max:
+            _refuse("/cell/r_min", f"r_min must be below r_max, {self.cell.r_max}")
         return self
 
 

@@ -33,7 +33,11 @@ Activation = Annotated[Tanh | Relu | LeakyRelu, Field(discriminator="kind")]
 
 
 class DefaultInit(SpecModel):
-    """torch's own: all weights and biases from U(-1/sqrt(H), 1/sqrt(H))."""
+    """The cell's own: torch's for rnn, gru and lstm, all from U(-1/sqrt(H), 1/sqrt(H)).
+
+    min_gru and min_lstm start as torch's linear layer, from U(-1/sqrt(I), 1/sqrt(I)) with I inputs
+    of the layer; an lru has the start of its paper.
+    """
 
     kind: Literal["default"]
 
@@ -128,9 +132,9 @@ class Remedy(SpecModel):
     """What is done about the unstable gradient; `{}` is no remedy at all."""
 
     activation: Activation | None = None
-    """The RNN's nonlinearity; null is tanh. An LSTM or GRU has its own."""
+    """The RNN's nonlinearity; null is tanh. Every other cell has its own."""
     init: Init | None = None
-    """How weights start; null is torch's default."""
+    """How weights start; null is the cell's default."""
     skip: None = None
     """Skip connections over time; none are offered yet, so only null is accepted."""
     clipping: Clipping | None = None

@@ -48,18 +48,21 @@ _LR_CONTROLS: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
 _OPTIMIZERS: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict, kind=st.sampled_from(["sgd", "rmsprop", "adam", "adamw"]), lr=_LR
 )
-_INITS: list[dict[str, Any]] = [
-    {"kind": "default"},
-    {"kind": "xavier_uniform"},
-    {"kind": "xavier_normal"},
-    {"kind": "kaiming"},
+_XAVIER_AND_KAIMING: list[dict[str, Any]] = [
+    {"kind": kind} for kind in ("xavier_uniform", "xavier_normal", "kaiming")
+]
+_WITH_W_HH: list[dict[str, Any]] = [
+    *_XAVIER_AND_KAIMING,
     {"kind": "orthogonal"},
     {"kind": "orthogonal", "constraint": True},
 ]
 _INITS_OF_CELL: dict[str, list[dict[str, Any]]] = {
-    "rnn": [{"kind": "identity"}],
-    "gru": [{"kind": "chrono", "max_lag": 30}],
-    "lstm": [{"kind": "chrono", "max_lag": 30}, {"kind": "forget_bias"}],
+    "rnn": [*_WITH_W_HH, {"kind": "identity"}],
+    "gru": [*_WITH_W_HH, {"kind": "chrono", "max_lag": 30}],
+    "lstm": [*_WITH_W_HH, {"kind": "chrono", "max_lag": 30}, {"kind": "forget_bias"}],
+    "min_gru": _XAVIER_AND_KAIMING,
+    "min_lstm": _XAVIER_AND_KAIMING,
+    "lru": [],
 }
 _ACTIVATIONS = [None, {"kind": "tanh"}, {"kind": "relu"}, {"kind": "leaky_relu"}]
 
@@ -67,13 +70,22 @@ _ACTIVATIONS = [None, {"kind": "tanh"}, {"kind": "relu"}, {"kind": "leaky_relu"}
 @st.composite
 def drawn_specs(draw: st.DrawFn) -> JobSpec:
     """Any valid spec, its networks and budgets of every size."""
-    cell = draw(st.sampled_from(["rnn", "gru", "lstm"]))
-    inits = [None, *_INITS, *_INITS_OF_CELL[cell]]
+    kind = draw(st.sampled_from(list(_INITS_OF_CELL)))
+    inits = [None, {"kind": "default"}, *_INITS_OF_CELL[kind]]
+    num_layers = draw(st.integers(1, 3))
+    cell = {
+        "kind": kind,
+        "hidden_size": draw(st.integers(2, 128)),
+        "num_layers": num_layers,
+        "dropout": draw(st.floats(0, 0.9)) if num_layers > 1 else 0,
+        "bidirectional": draw(st.booleans()),
+    }
+    ring = {"r_min": 0.5, "r_max": draw(st.floats(0.6, 1.0)), "max_phase": 0.3}
     document = {
         "dataset": draw(_DATASETS),
-        "cell": {"kind": cell, "hidden_size": draw(st.integers(2, 128))},
+        "cell": cell | (ring if kind == "lru" else {}),
         "remedy": {
-            "activation": draw(st.sampled_from(_ACTIVATIONS)) if cell == "rnn" else None,
+            "activation": draw(st.sampled_from(_ACTIVATIONS)) if kind == "rnn" else None,
             "init": draw(st.sampled_from(inits)),
             "clipping": draw(_CLIPPINGS),
             "lr_control": draw(_LR_CONTROLS),

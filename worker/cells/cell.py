@@ -17,7 +17,8 @@ from torch import Tensor
 from worker.cells.flow import LayerFlow
 from worker.training.parameters import LayerParameters
 
-#: What one time step hands on to the next, each (K, B, H): h, and of an LSTM also c.
+#: What one time step hands on to the next, each (K, B, H): h, and of an LSTM also c; of an LRU its
+#: complex state. A bidirectional layer's are followed by those of its other direction.
 State = tuple[Tensor, ...]
 
 
@@ -31,6 +32,13 @@ class LayerBackward:
     """Gradient by the state before the first step."""
     flow: LayerFlow | None
     """None if it was not asked for."""
+    reverse_flow: LayerFlow | None = None
+    """Of the direction from the sequence's end, in its own direction of time; None without one."""
+
+    @property
+    def flows(self) -> list[LayerFlow]:
+        """One a direction, forward first; none if they were not asked for."""
+        return [flow for flow in (self.flow, self.reverse_flow) if flow is not None]
 
 
 class LayerPass(ABC):

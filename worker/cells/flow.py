@@ -15,14 +15,16 @@ class LayerFlow:
     """How the gradient came back through one layer, and how its units behaved."""
 
     grad_norm_KT: Tensor
-    """float64 norm over batch and units of dL/dh_t, or of an LSTM's dL/d(h_t, c_t).
+    """float64 norm over batch and units of dL/dh_t, of an LSTM's dL/d(h_t, c_t), or of the
+    gradient by an LRU's complex state.
 
     The derivative is the total one, with every path through later steps and upper layers. For h_t
     it is what autograd leaves in `h_t.grad`; c_t counts as what step t hands on to the next.
     """
     weight_term_norm_KT: Tensor
     """float64 Frobenius norm of the term of dL/dW_hh through step t, the sum over the batch of
-    delta_t h_{t-1}^T; the terms add up to dL/dW_hh. nan if the cell has no such weights."""
+    delta_t h_{t-1}^T; the terms add up to dL/dW_hh. For an LRU it is the term of dL/dLambda; nan if
+    the cell has no recurrent weights."""
     saturation_K: Tensor
     """float64 share of activations at their flat ends, in [0, 1]."""
     silent_KH: Tensor | None

@@ -4,9 +4,15 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["train", "validation", "test", "series"]
+Purpose = Literal["train", "validation", "test", "series", "dropout"]
 
-_PURPOSE_KEYS: dict[Purpose, int] = {"train": 1, "validation": 2, "test": 3, "series": 4}
+_PURPOSE_KEYS: dict[Purpose, int] = {
+    "train": 1,
+    "validation": 2,
+    "test": 3,
+    "series": 4,
+    "dropout": 5,
+}
 
 
 def draws(seed: int, purpose: Purpose, step: int = 0) -> np.random.Generator:
@@ -17,7 +23,8 @@ def draws(seed: int, purpose: Purpose, step: int = 0) -> np.random.Generator:
 
     Args:
         seed: from 0 to 2^64 - 1.
-        purpose: what the numbers are for; keeps held-out data apart from training data.
+        purpose: what the numbers are for; keeps held-out data apart from training data, and what
+            is drawn for the network apart from either.
         step: optimizer step, from 0 to 2^64 - 1; 0 for what belongs to no step.
 
     Source:

@@ -66,7 +66,8 @@ def small_loss(history: History) -> float:
 def flow_ratio(flow: FlowRecord) -> float:
     """Gradient norm at the first time step over that at the last, layer 0.
 
-    Layer 0 reads the input, so its gradient holds every path from the loss to that time step.
+    Layer 0 reads the input, so its gradient holds every path from the loss to that time step. Of a
+    bidirectional layer the forward direction is read.
     """
     norms_T = flow.grad_norm_LT[0]
     return float(norms_T[0]) / max(float(norms_T[-1]), FLOW_FLOOR)

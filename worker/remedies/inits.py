@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from contract.parameter_shapes import GATES
-from contract.spec.cell import Cell
+from contract.spec.cell import Cell, Lru
 from contract.spec.remedy import (
     Activation,
     Chrono,
@@ -28,9 +28,11 @@ from contract.spec.remedy import (
     XavierNormal,
     XavierUniform,
 )
-from worker.training.parameters import LayerParameters
+from worker.cells.lru.start import start_lru
+from worker.training.parameters import LayerParameters, directions
 
-# The gates that squash by a sigmoid; the others have a tanh or, in the RNN, the chosen activation.
+# The gates that squash by a sigmoid; the others have a tanh, in the RNN the chosen activation, and
+# a minimal cell's candidate has none.
 _SIGMOID_GATES = {"r", "z", "i", "f", "o"}
 _IRNN_INPUT_STD = 0.001
 
@@ -48,7 +50,8 @@ def initialise(
     and two jobs of equal seed differ in nothing but what their remedies change.
 
     - xavier_uniform, xavier_normal, kaiming: W_ih and W_hh, each gate's block by its own fans and,
-      for kaiming, its own nonlinearity's gain (sigmoid 1, tanh 5/3, relu sqrt 2); biases 0.
+      for kaiming, its own nonlinearity's gain (none and sigmoid 1, tanh 5/3, relu sqrt 2); biases
+      0.
     - orthogonal: each H x H gate block of W_hh is `gain` times a random orthogonal matrix. Biases
       are 0: tanh and sigmoid are steepest there, and a bias would shrink what the orthogonal
       matrix keeps. W_ih stays as drawn.
@@ -59,6 +62,8 @@ def initialise(
 
     torch adds two biases: where a gate's bias is set, it is in `bias_ih`, and `bias_hh` is 0 there.
     Filling both would double it and, for chrono, square the memory's length.
+
+    The two directions of a bidirectional layer are drawn one after the other, as by torch.
 
     Args:
         layers: L layers from the input up, without a leading pack axis.
@@ -73,13 +78,14 @@ def initialise(
         Glorot & Bengio, AISTATS 2010; He et al., ICCV 2015; Saxe et al., ICLR 2014; Le, Jaitly &
         Hinton, arXiv 1504.00941; Tallec & Ollivier, ICLR 2018; Jozefowicz et al., ICML 2015.
     """
-    for layer in layers:
-        _draw_default(layer, generator)
+    each = [direction for layer in layers for direction in directions(layer)]
+    for direction in each:
+        _draw_default(direction, cell, generator)
     # Drawn for every init, used or not: the caller's next draw must not depend on the remedy.
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
     remedy_generator = torch.Generator().manual_seed(seed)
-    for layer in layers:
-        _apply(layer, cell, remedy, remedy_generator)
+    for direction in each:
+        _apply(direction, cell, remedy, remedy_generator)
 
 
 def initialise_readout(weight_OH: Tensor, bias_O: Tensor, generator: torch.Generator) -> None:
@@ -89,11 +95,18 @@ def initialise_readout(weight_OH: Tensor, bias_O: Tensor, generator: torch.Gener
     _draw_uniform(bias_O, bound, generator)
 
 
-def _draw_default(layer: LayerParameters, generator: torch.Generator) -> None:
-    """U(-1/sqrt(H), 1/sqrt(H)) for all, in the order in which torch.nn.RNN draws."""
-    bound = 1 / math.sqrt(layer["weight_hh"].shape[1])
+def _draw_default(layer: LayerParameters, cell: Cell, generator: torch.Generator) -> None:
+    """As torch.nn.RNN, or torch.nn.Linear if the cell is minimal; an LRU as in its paper.
+
+    The first two draw everything from U(-1/sqrt(H), 1/sqrt(H)), in the order of the parameters, H
+    being the columns of W_hh, or else those of W_ih.
+    """
+    if isinstance(cell, Lru):
+        start_lru(layer, cell, generator)
+        return
+    weight = layer["weight_hh" if "weight_hh" in layer else "weight_ih"]
     for tensor in layer.values():
-        _draw_uniform(tensor, bound, generator)
+        _draw_uniform(tensor, 1 / math.sqrt(weight.shape[1]), generator)
 
 
 def _draw_uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> None:
@@ -106,8 +119,9 @@ def _apply(layer: LayerParameters, cell: Cell, remedy: Remedy, generator: torch.
     match remedy.init:
         case XavierUniform() | XavierNormal() | Kaiming():
             fill = _weight_fill(remedy.init, remedy.activation, generator)
-            _fill_gates(layer["weight_ih"], cell, fill)
-            _fill_gates(layer["weight_hh"], cell, fill)
+            for name in ("weight_ih", "weight_hh"):
+                if name in layer:
+                    _fill_gates(layer[name], cell, fill)
             _zero_biases(layer)
         case Orthogonal(gain=gain):
             _fill_gates(
@@ -148,7 +162,9 @@ def _weight_fill(
 
 def _nonlinearity(
     gate: str, activation: Activation | None
-) -> Literal["sigmoid", "tanh", "relu", "leaky_relu"]:
+) -> Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu"]:
+    if gate == "candidate":
+        return "linear"
     if gate in _SIGMOID_GATES:
         return "sigmoid"
     return activation.kind if activation else "tanh"
@@ -178,8 +194,9 @@ def _set_bias(layer: LayerParameters, cell: Cell, gate: str, value_H: Tensor) ->
 
 
 def _zero_biases(layer: LayerParameters) -> None:
-    layer["bias_ih"].zero_()
-    layer["bias_hh"].zero_()
+    for name in ("bias_ih", "bias_hh"):
+        if name in layer:
+            layer[name].zero_()
 
 
 def _by_gate(tensor: Tensor, cell: Cell) -> dict[str, Tensor]:

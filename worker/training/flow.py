@@ -68,7 +68,7 @@ def collect_flow(
     """Bring the flow of all layers to the host.
 
     Args:
-        layers: from the input up.
+        layers: from the input up, one a direction.
         parameters: before the update.
         with_radius: whether the spectral radius is wanted: it costs more than the rest.
     """

@@ -33,7 +33,8 @@ class Lesson:
     loss_K: Tensor
     """Mean over batch and targets: nats, or squared error."""
     flows: list[LayerFlow]
-    """Layer by layer from the input up; empty if they were not asked for."""
+    """Layer by layer from the input up, a bidirectional one's forward direction before the other;
+    empty if they were not asked for."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Teacher:
     Args:
         model: the network.
         layout: of its parameters.
-        segment_steps: time steps of a segment; None keeps the whole sequence.
+        segment_steps: time steps of a segment; None keeps the whole sequence, and so does a
+            bidirectional network: its other direction comes to a segment from the end.
     """
 
     model: Model
@@ -151,7 +153,8 @@ class Teacher:
 
     def _parts(self, exercise: Exercise) -> list[Exercise]:
         time_steps = exercise.x_KTBI.shape[1]
-        if self.segment_steps is None or self.segment_steps >= time_steps:
+        is_kept_whole = self.layout.spec.cell.bidirectional
+        if is_kept_whole or self.segment_steps is None or self.segment_steps >= time_steps:
             return [exercise]
         bounds = [*range(0, time_steps, self.segment_steps), time_steps]
         return [exercise.part(first, end) for first, end in pairwise(bounds)]
@@ -201,7 +204,7 @@ class Teacher:
             segment.num_targets,
         )
         layers = _layers_backward(forward, grad_h_KSBH, gradients, later, measure=measure)
-        flows = [layer.flow for layer in layers if layer.flow is not None]
+        flows = [flow for layer in layers for flow in layer.flows]
         return Lesson(loss_K, flows), [layer.grad_initial for layer in layers]
 
 

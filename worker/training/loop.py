@@ -1,6 +1,6 @@
 """The training loop: one step of all jobs of a pack, again and again. It knows no store.
 
-Shapes: K jobs of a pack, P parameters of one job.
+Shapes: K jobs of a pack, P parameters of one job, T time steps, B sequences, I inputs.
 
 A job whose loss or gradient is not finite has its update refused: its parameters and its
 optimizer's state stay as they are, bit for bit. A job that has ended is computed along and masked,
@@ -16,6 +16,7 @@ from torch import Tensor
 from worker.datasets.task import Batch
 from worker.remedies.clipping import make_clipping
 from worker.remedies.constraints import make_constraint
+from worker.training.dropout import dropout_masks
 from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
 from worker.training.lesson import Exercise, Lesson, Teacher
@@ -94,10 +95,9 @@ class Trainer:
 
     def _train_step(self) -> list[JobStep]:
         lrs = [job.lr(self._step) for job in self._jobs]
-        exercise = Exercise(*stack_batches(self._next_batches(), self._device, self._dtype))
         measure = any(job.is_flow_step(self._step) for job in self._jobs)
         lesson = self._teacher.learn(
-            exercise, self._parameters.network, self._gradients, measure=measure
+            self._next_exercise(), self._parameters.network, self._gradients, measure=measure
         )
         flow = self._collect(lesson) if measure else None
         measured = self._update(lesson.loss_K, lrs)
@@ -108,6 +108,13 @@ class Trainer:
         ]
         self._keep_snapshots()
         return job_steps
+
+    def _next_exercise(self) -> Exercise:
+        x_KTBI, target = stack_batches(self._next_batches(), self._device, self._dtype)
+        masks = dropout_masks(
+            self._pack.specs, self._step, x_KTBI.shape[1], self._device, self._dtype
+        )
+        return Exercise(x_KTBI, target, masks)
 
     def _next_batches(self) -> list[Batch]:
         """A new batch for each running job; one that has ended keeps its last."""

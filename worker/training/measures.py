@@ -6,22 +6,35 @@ Shapes: K jobs of a pack, G gates, H hidden units.
 import torch
 from torch import Tensor
 
-from worker.training.parameters import NetworkParameters
+from worker.training.parameters import LayerParameters, NetworkParameters, directions
 
 # W is squared this often: the radius is read off the norm of W^65536.
 _SQUARINGS = 16
 
 
 def spectral_radius(parameters: NetworkParameters) -> Tensor:
-    """Largest |eigenvalue| of W_hh over layers and gates' H x H blocks, (K,) float64.
+    """Largest |eigenvalue| of W_hh over layers, directions and gates' H x H blocks, (K,) float64.
 
-    By Gelfand's formula, rho(W) = lim ||W^n||^(1/n) at n = 65536, which comes from above: the error
-    is a factor c^(1/n), c the condition of the eigenvectors; below 0.1 % even at c = 1e28. Unlike
-    an eigenvalue solver it is a few products for all jobs at once, on any device. nan where a
-    weight is not finite.
+    Of an LRU it is the largest |Lambda|; nan for a cell without recurrent weights. For W_hh it
+    comes by Gelfand's formula, rho(W) = lim ||W^n||^(1/n) at n = 65536, from above: the error is a
+    factor c^(1/n), c the condition of the eigenvectors; below 0.1 % even at c = 1e28. Unlike an
+    eigenvalue solver it is a few products for all jobs at once, on any device. nan where a weight
+    is not finite.
     """
-    radii = [_radius(_gate_blocks(layer["weight_hh"])) for layer in parameters.layers]
+    radii = [
+        _layer_radii(direction) for layer in parameters.layers for direction in directions(layer)
+    ]
     return torch.cat(radii, dim=1).amax(dim=1)
+
+
+def _layer_radii(layer: LayerParameters) -> Tensor:
+    """The spectral radii of one direction of one layer, (K, G)."""
+    if "weight_hh" in layer:
+        return _radius(_gate_blocks(layer["weight_hh"]))
+    if "nu_log" in layer:
+        return torch.exp(-layer["nu_log"].double().exp())
+    without_KG = layer["weight_ih"][:, :1, 0].double()
+    return torch.full_like(without_KG, torch.nan)
 
 
 def _gate_blocks(weight_KNH: Tensor) -> Tensor:

@@ -46,7 +46,8 @@ class Pack:
     def model(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The network all jobs share, without its parameters."""
         task = self.datasets[0].task
-        return Model(make_layers(self.specs, device, dtype), task.loss, task.target_steps)
+        layers = make_layers(self.specs, device, dtype, task.target_steps)
+        return Model(layers, task.loss, task.target_steps)
 
     def initial_parameters(self, dtype: torch.dtype) -> Tensor:
         """(K, P) on the CPU; each job starts from its own seed, the same in whatever pack."""

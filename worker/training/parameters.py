@@ -12,12 +12,25 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from contract.parameter_shapes import Shapes, layer_shapes, network_shapes, parameter_name
+from contract.parameter_shapes import (
+    REVERSE,
+    Shapes,
+    layer_shapes,
+    network_shapes,
+    parameter_name,
+)
 from contract.spec import JobSpec
 
 #: One layer's parameters (or their gradients) by name, as in `layer_shapes`; views, with or without
 #: a leading pack axis.
 LayerParameters = Mapping[str, Tensor]
+
+
+def directions(layer: LayerParameters) -> list[LayerParameters]:
+    """A layer's parameters by direction: one, or, if it is bidirectional, forward and reverse."""
+    forward = {name: tensor for name, tensor in layer.items() if not name.endswith(REVERSE)}
+    reverse = {name.removesuffix(REVERSE): layer[name] for name in layer if name not in forward}
+    return [forward, reverse] if reverse else [forward]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What training reports: one record a step, and what was evaluated, measured or ended there.
 
-Shapes: L layers, T time steps.
+Shapes: L layers, T time steps. A bidirectional layer counts twice, its forward direction first.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,8 @@ class FlowRecord:
     grad_norm_LT: NDArray[np.float64]  #: norm of dL_T/dh_t, each layer and time step
     weight_term_norm_LT: NDArray[np.float64]  #: norm of the term of dL/dW_hh through time step t
     reach_L: tuple[int, ...]  #: most recent time steps with at least 1 % of the last one's norm
-    spectral_radius: float | None  #: largest |eigenvalue| of W_hh over layers and gate blocks
+    spectral_radius: float | None  #: largest |eigenvalue| of W_hh over layers and gate blocks, or
+    #: of an LRU's Lambda; None where nothing recurs by a weight
     saturation: float | None  #: share of activations at their flat ends
     dead_fraction: float | None  #: share of ReLU units 0 over batch and time; None for others
 

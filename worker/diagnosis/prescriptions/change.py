@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, get_args
 
-from contract.spec import JobSpec
+from contract.spec import Cell, JobSpec
 
 JsonObject = dict[str, Any]
+
+# By the cell's kind.
+_CELL_FIELDS: Final = {
+    get_args(model.model_fields["kind"].annotation)[0]: model.model_fields.keys()
+    for model in get_args(get_args(Cell)[0])
+}
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,11 @@ def revised(spec: JobSpec, **parts: JsonObject) -> JobSpec:
     Args:
         spec: any valid spec.
         parts: by part (`cell`, `remedy`, `training`), the members to replace; a member that is a
-            union is given whole, so that nothing of its old kind is left.
+            union is given whole, so that nothing of its old kind is left. Where the cell's kind
+            is replaced, what only the old kind had is left out.
     """
     document = spec.model_dump(mode="json")
-    return JobSpec.model_validate(
-        document | {part: document[part] | members for part, members in parts.items()}
-    )
+    new = document | {part: document[part] | members for part, members in parts.items()}
+    fields = _CELL_FIELDS[new["cell"]["kind"]]
+    cell = {name: value for name, value in new["cell"].items() if name in fields}
+    return JobSpec.model_validate(new | {"cell": cell})

@@ -4,6 +4,7 @@ import sys
 from typing import Final
 
 from contract.spec import JobSpec
+from contract.spec.job_spec import init_fits
 from worker.diagnosis.prescriptions.change import Change, JsonObject, revised
 
 # With these each change was measured to learn; tanh networks fail to recall at 0.01.
@@ -11,6 +12,11 @@ _LR_WITH_GATES: Final = 0.005
 _LR_WITHOUT_GATES: Final = 0.001
 _UNIT_CLIPPING: Final[JsonObject] = {"kind": "norm", "max_norm": 1.0}
 _ORTHOGONAL: Final[JsonObject] = {"kind": "orthogonal", "gain": 1.0}
+
+
+def has_recurrent_weights(spec: JobSpec) -> bool:
+    """Whether its cell has a W_hh, which may be orthogonal."""
+    return init_fits("orthogonal", spec.cell.kind)
 
 
 def _use_gates(spec: JobSpec, kind: str, init: JsonObject | None, steps: int) -> JobSpec:
@@ -118,7 +124,11 @@ def identity_relu(steps: int = 0) -> Change:
 
 ORTHOGONAL: Final = Change(
     "Start W_hh orthogonal, clip at 1",
-    lambda spec: revised(spec, remedy={"init": _ORTHOGONAL, "clipping": _UNIT_CLIPPING}),
+    lambda spec: (
+        revised(spec, remedy={"init": _ORTHOGONAL, "clipping": _UNIT_CLIPPING})
+        if has_recurrent_weights(spec)
+        else spec
+    ),
     "an orthogonal W_hh, of gain 1, neither shrinks nor grows what passes through it",
     "Henaff, Szlam & LeCun 2016; Saxe et al. 2014",
 )

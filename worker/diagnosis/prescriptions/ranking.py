@@ -20,6 +20,7 @@ from worker.diagnosis.prescriptions.changes import (
     WEIGHT_DECAY,
     chrono,
     gru,
+    has_recurrent_weights,
     identity_relu,
     loosen_clipping,
     lstm_forget_bias,
@@ -67,9 +68,17 @@ def _against_dead_units(history: History) -> list[Change]:
     return [*leaky, scale_lr(0.1), orthogonal_tanh(history.spec)]
 
 
+def _against_saturation(history: History) -> list[Change]:
+    smaller_steps = [CLIP, scale_lr(0.1)]
+    if has_recurrent_weights(history.spec):
+        return [ORTHOGONAL, *smaller_steps]
+    return [*smaller_steps, WARM_UP]
+
+
 def _against_clipping(history: History) -> list[Change]:
     usual = median(history.grad_norm_S.tolist())
-    return [*([loosen_clipping(usual)] if usual else []), ADAM, ORTHOGONAL]
+    other = ORTHOGONAL if has_recurrent_weights(history.spec) else scale_lr(0.1)
+    return [*([loosen_clipping(usual)] if usual else []), ADAM, other]
 
 
 def _against_low_lr(history: History) -> list[Change]:
@@ -87,7 +96,7 @@ CHANGES_FOR: Final[dict[FindingCode, Callable[[History], list[Change]]]] = {
     FindingCode.DIVERGED: _against_explosion,
     FindingCode.EXPLODING_GRADIENT: _against_explosion,
     FindingCode.VANISHING_GRADIENT: memory_changes,
-    FindingCode.SATURATED: lambda _: [ORTHOGONAL, CLIP, scale_lr(0.1)],
+    FindingCode.SATURATED: _against_saturation,
     FindingCode.DEAD_UNITS: _against_dead_units,
     FindingCode.STAGNATED: lambda history: [*memory_changes(history), scale_lr(3), LONGER],
     FindingCode.OVER_CLIPPED: _against_clipping,
