@@ -1,12 +1,64 @@
 """Everything that can be asked for: the job spec and its parts."""
 
 from contract.spec.cell import Cell, Gru, Lru, Lstm, MinGru, MinLstm, Rnn
-from contract.spec.clipping import Clipping, NormClipping, PercentileClipping, UnitClipping, ValueClipping, ZScoreClipping
-from contract.spec.dataset import Adding, CopyMemory, Dataset, DelayedRecall, MackeyGlass, SequentialDigits, SubjectRecall, TemporalOrder, Upload
+from contract.spec.clipping import (
+    Clipping,
+    NormClipping,
+    PercentileClipping,
+    UnitClipping,
+    ValueClipping,
+    ZScoreClipping,
+)
+from contract.spec.dataset import (
+    Adding,
+    CopyMemory,
+    Dataset,
+    DelayedRecall,
+    MackeyGlass,
+    SequentialDigits,
+    SubjectRecall,
+    TemporalOrder,
+    Upload,
+)
 from contract.spec.job_spec import JobSpec
-from contract.spec.lr_control import Constant, Cosine, Exponential, Guarded, LrControl, OneCycle, Plateau, RangeTest, Step
-from contract.spec.remedy import Activation, Chrono, DefaultInit, ForgetBias, Identity, Init, Kaiming, LeakyRelu, Orthogonal, Relu, Remedy, Tanh, XavierNormal, XavierUniform
-from contract.spec.training import Adam, AdamW, Diagnostics, Optimizer, RmsProp, Run, Sgd, Target, Training
+from contract.spec.lr_control import (
+    Constant,
+    Cosine,
+    Exponential,
+    Guarded,
+    LrControl,
+    OneCycle,
+    Plateau,
+    RangeTest,
+    Step,
+)
+from contract.spec.remedy import (
+    Activation,
+    Chrono,
+    DefaultInit,
+    ForgetBias,
+    Identity,
+    Init,
+    Kaiming,
+    LeakyRelu,
+    Orthogonal,
+    Relu,
+    Remedy,
+    Tanh,
+    XavierNormal,
+    XavierUniform,
+)
+from contract.spec.training import (
+    Adam,
+    AdamW,
+    Diagnostics,
+    Optimizer,
+    RmsProp,
+    Run,
+    Sgd,
+    Target,
+    Training,
+)
 from contract.spec.upload_task import Classify, Forecast, NextToken, UploadTask
 
 __all__ = [

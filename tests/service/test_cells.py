@@ -32,7 +32,8 @@ def test_flow_of_a_bidirectional_network_names_layer_and_direction(
     job_id = create(client, cell={"kind": "gru", "num_layers": 2, "bidirectional": True})["id"]
     norms_LT = np.arange(12.0).reshape(4, 3)
     flow = Flow(1, norms_LT, norms_LT, (1, 2, 3, 0))
-    worker.store.leases.report(worker.claim(), Report(empty_curve(), Latest(), None, flows=(flow,)))
+    report = Report(empty_curve(), Latest(), None, flows=(flow,))
+    worker.store.leases.report_all({worker.claim(): report})
 
     layers = client.get(f"/v1/jobs/{job_id}/gradient-flow").json()["layers"]
 

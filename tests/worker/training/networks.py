@@ -54,7 +54,9 @@ class Network:
         """The lesson with its flow, and the gradients."""
         gradients_KP = torch.full_like(self.parameters_KP, torch.nan)
         teacher = replace(self.teacher, segment_steps=segment_steps)
-        lesson = teacher.learn(self.exercise, self.parameters_KP, gradients_KP, measure=True)
+        layout = teacher.layout
+        parameters, gradients = layout.views(self.parameters_KP), layout.buffer(gradients_KP)
+        lesson = teacher.learn(self.exercise, parameters, gradients, measure=True)
         return lesson, gradients_KP
 
     def with_masks(self, masks: list[Tensor]) -> "Network":
