@@ -39,6 +39,8 @@ from contract.spec.remedy import (
     XavierNormal,
     XavierUniform,
 )
+from contract.spec.sequence_length import sequence_length
+from contract.spec.skip import DilatedSkip, LearnedSkip, ResidualSkip, Skip
 from contract.spec.training import (
     Adam,
     AdamW,
@@ -53,9 +55,10 @@ from contract.spec.training import (
 
 __all__ = [
     "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Clipping", "Constant", "CopyMemory",
-    "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "Exponential", "Forecast",
-    "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming", "LeakyRelu", "LrControl", "Lstm",
-    "MackeyGlass", "NormClipping", "Optimizer", "Orthogonal", "Plateau", "Relu", "Remedy",
-    "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Step", "SubjectRecall", "Tanh", "Target",
-    "TemporalOrder", "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform",
+    "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics", "DilatedSkip",
+    "Exponential", "Forecast", "ForgetBias", "Gru", "Identity", "Init", "JobSpec", "Kaiming",
+    "LeakyRelu", "LearnedSkip", "LrControl", "Lstm", "MackeyGlass", "NormClipping", "Optimizer",
+    "Orthogonal", "Plateau", "Relu", "Remedy", "ResidualSkip", "RmsProp", "Rnn", "Run",
+    "SequentialDigits", "Sgd", "Skip", "Step", "SubjectRecall", "Tanh", "Target", "TemporalOrder",
+    "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform", "sequence_length",
 ]  # fmt: skip

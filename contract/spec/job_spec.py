@@ -9,10 +9,14 @@ from contract.spec.cell import Cell
 from contract.spec.dataset import Dataset
 from contract.spec.model import SpecModel, Text
 from contract.spec.remedy import Remedy
+from contract.spec.sequence_length import sequence_length
+from contract.spec.skip import DilatedSkip, ResidualSkip, Skip
 from contract.spec.training import Diagnostics, Run, Training
 
 # Inits that are defined for some cells only; every other init fits every cell.
 _CELLS_OF_INIT = {"identity": {"rnn"}, "chrono": {"gru", "lstm"}, "forget_bias": {"lstm"}}
+# Cells that hand on a state in which there is something to skip.
+_CELLS_OF_SKIP = {"rnn", "gru", "lstm"}
 
 
 class JobSpec(SpecModel):
@@ -51,6 +55,33 @@ class JobSpec(SpecModel):
             names = " or ".join(sorted(fitting))
             _refuse("/remedy/init", f"init {init.kind} needs cell {names}, not {self.cell.kind}")
         return self
+
+    @model_validator(mode="after")
+    def _skip_fits(self) -> Self:
+        skip = self.remedy.skip
+        if skip and self.cell.kind not in _CELLS_OF_SKIP:
+            _refuse("/remedy/skip", f"cell {self.cell.kind} has no skip connections over time")
+        if isinstance(skip, DilatedSkip) and self.cell.num_layers == 1:
+            _refuse("/cell/num_layers", "dilated skips need 2 layers or more: the first has none")
+        passed_by = _longest_skip(skip, self.cell.num_layers)
+        if passed_by >= sequence_length(self.dataset):
+            _refuse(
+                "/remedy/skip",
+                f"skips of {passed_by} time steps need sequences longer than that, not of "
+                f"{sequence_length(self.dataset)}",
+            )
+        return self
+
+
+def _longest_skip(skip: Skip | None, num_layers: int) -> int:
+    """Time steps from a state to the farthest one that depends on it directly."""
+    match skip:
+        case DilatedSkip(base=base):
+            return int(base ** (num_layers - 1))
+        case ResidualSkip(lag=lag):
+            return lag
+        case _:
+            return 1
 
 
 def _refuse(pointer: str, reason: str) -> None:

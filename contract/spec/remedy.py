@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contract.spec.model import Integer, Number, SpecModel
+from contract.spec.skip import Skip
 
 Positive = Annotated[Number, Field(gt=0, le=1e12)]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
@@ -198,8 +199,8 @@ class Remedy(SpecModel):
     """The RNN's nonlinearity; null is tanh. An LSTM or GRU has its own."""
     init: Init | None = None
     """How weights start; null is torch's default."""
-    skip: None = None
-    """Skip connections over time; none are offered yet, so only null is accepted."""
+    skip: Skip | None = None
+    """Skip connections over time; null is none."""
     clipping: Clipping | None = None
     """What bounds the gradient before each update; null is nothing."""
     lr_control: LrControl | None = None
