@@ -6,7 +6,7 @@ Shapes: G gates, I inputs of a layer, H hidden units, O outputs.
 import math
 from typing import Final
 
-from contract.spec import Cell, JobSpec
+from contract.spec import Cell, JobSpec, LearnedSkip, ResidualSkip, Skip
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -23,7 +23,7 @@ _REVERSE: Final = "_reverse"
 def layer_shapes(spec: JobSpec, input_size: int) -> Shapes:
     """Parameters of one layer by torch's names, without `_l0`; a reverse direction's come last."""
     cell = spec.cell
-    return _direction_shapes(cell, input_size)
+    return _direction_shapes(cell, input_size) | _skip_shapes(cell, spec.remedy.skip)
 
 
 def layer_output_size(cell: Cell) -> int:
@@ -65,3 +65,14 @@ def _direction_shapes(cell: Cell, input_size: int) -> Shapes:
         "bias_ih": (rows,),
         "bias_hh": (rows,),
     }
+
+
+def _skip_shapes(cell: Cell, skip: Skip | None) -> Shapes:
+    hidden = cell.hidden_size
+    match skip:
+        case LearnedSkip():
+            return {"skip_weight": (1, hidden), "skip_bias": (1,)}
+        case ResidualSkip():
+            return {"weight_lag": (len(GATES[cell.kind]) * hidden, hidden)}
+        case _:
+            return {}
