@@ -39,6 +39,7 @@ class _GruRecurrence(Recurrence):
         self._x_KTBI = x_KTBI
         self._parameters = parameters
         self._weight_KGH = parameters["weight_hh"]
+        self._weight_KHG = self._weight_KGH.transpose(1, 2)
         self._size = self._weight_KGH.shape[2]
         self._bias_K1G = parameters["bias_hh"][:, None]
         # The gates' input side until a step turns it into r, z and n; and W_hh h_{t-1} + b_hh.
@@ -61,7 +62,7 @@ class _GruRecurrence(Recurrence):
 
     def step(self, step: int, before: State) -> None:
         h_KBH, hidden, rz, hidden_rz, reset, update, new, m = self._steps[step]
-        torch.baddbmm(self._bias_K1G, before[0], self._weight_KGH.transpose(1, 2), out=hidden)
+        torch.baddbmm(self._bias_K1G, before[0], self._weight_KHG, out=hidden)
         rz.add_(hidden_rz).sigmoid_()
         new.addcmul_(reset, m).tanh_()
         torch.lerp(new, before[0], update, out=h_KBH)

@@ -39,6 +39,7 @@ class _LstmRecurrence(Recurrence):
         self._x_KTBI = x_KTBI
         self._parameters = parameters
         self._weight_KGH = parameters["weight_hh"]
+        self._weight_KHG = self._weight_KGH.transpose(1, 2)
         size = self._weight_KGH.shape[2]
         bias_KG = parameters["bias_ih"] + parameters["bias_hh"]
         # The input side of the gates until a step turns it into i, f, g and o.
@@ -61,7 +62,7 @@ class _LstmRecurrence(Recurrence):
 
     def step(self, step: int, before: State) -> None:
         gates, input_forget, i, f, g, o, c, squashed, h = self._steps[step]
-        gates.baddbmm_(before[0], self._weight_KGH.transpose(1, 2))
+        gates.baddbmm_(before[0], self._weight_KHG)
         input_forget.sigmoid_()
         g.tanh_()
         o.sigmoid_()

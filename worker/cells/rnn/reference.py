@@ -40,6 +40,7 @@ class _RnnRecurrence(Recurrence):
         self._parameters = parameters
         self._nonlinearity = nonlinearity
         self._weight_KHH = parameters["weight_hh"]
+        self._weight_transposed_KHH = self._weight_KHH.transpose(1, 2)
         bias_KH = parameters["bias_ih"] + parameters["bias_hh"]
         # W_ih x_t + b until a step turns it into its state.
         self._h_KTBH = project_input(x_KTBI, parameters["weight_ih"], bias_KH)
@@ -48,7 +49,7 @@ class _RnnRecurrence(Recurrence):
 
     def step(self, step: int, before: State) -> None:
         h_KBH = self._h_steps[step]
-        h_KBH.baddbmm_(before[0], self._weight_KHH.transpose(1, 2))
+        h_KBH.baddbmm_(before[0], self._weight_transposed_KHH)
         self._nonlinearity.apply_(h_KBH)
 
     def saturation(self) -> Tensor:
