@@ -74,7 +74,7 @@ class _Block:
     dilation: int
 
     def output(self) -> Tensor:
-        """h of its time steps, (K, T, B, H)."""
+        """The states h of its time steps, (K, T, B, H)."""
         return _to_time(self.forward.h_KTBH, self.phases)
 
     def last_states(self, before: State | None) -> State:

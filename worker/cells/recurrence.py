@@ -29,7 +29,7 @@ class Recurrence(ABC):
     """A layer's equations and what one forward pass keeps of them; it can be taken back once."""
 
     proposed: State
-    """The new states, each (K, T, B, H), as far as `step` has filled them in."""
+    """The new states, each (K, T, B, H), as far as `step` has filled them in; h comes first."""
     delta_hidden_KTBG: Tensor
     """Once `step_back` has been everywhere: the gradient by W_hh h_{t-1} + b_hh."""
 
@@ -47,7 +47,7 @@ class Recurrence(ABC):
 
     @abstractmethod
     def start_backward(self, trajectory: Trajectory) -> None:
-        """Turn what was kept into factors of the gradients, for all steps at once."""
+        """Make what was kept into factors of the gradients; `proposed` stays as it is."""
 
     @abstractmethod
     def step_back(self, step: int, grad: State, grad_before: State) -> None:

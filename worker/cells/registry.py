@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from functools import cache
 
 import torch
+from torch import Tensor
 
-from contract.spec import DilatedSkip, JobSpec, ResidualSkip
+from contract.spec import DilatedSkip, JobSpec, LearnedSkip, ResidualSkip
 from worker.cells.cell import RecurrentCell
 from worker.cells.dilated import DilatedCell
 from worker.cells.gru.reference import GruReference
 from worker.cells.lstm.reference import LstmReference
 from worker.cells.residual import ResidualCell
 from worker.cells.rnn.reference import RnnReference
+from worker.cells.skipping import SkippingCell
+from worker.cells.unrolled import UnrolledCell
 from worker.remedies.activations import make_nonlinearity
 
 
@@ -33,13 +36,16 @@ def _make_layer(
     specs: Sequence[JobSpec], layer: int, device: torch.device, dtype: torch.dtype
 ) -> RecurrentCell:
     """A layer's cell with the skip over time that the remedy asks for."""
+    cell = _make_cell(specs, device, dtype)
     match specs[0].remedy.skip:
+        case LearnedSkip():
+            return SkippingCell(cell, _costs(specs, device, dtype))
         case ResidualSkip(lag=lag):
-            return ResidualCell(_make_cell(specs, device, dtype), lag)
+            return ResidualCell(cell, lag)
         case DilatedSkip(base=base):
             return _make_dilated(specs, base**layer, device, dtype)
         case _:
-            return _make_cell(specs, device, dtype)
+            return cell
 
 
 def _make_dilated(
@@ -52,7 +58,13 @@ def _make_dilated(
     return DilatedCell(make_cell, dilation)
 
 
-def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> RecurrentCell:
+def _costs(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> Tensor:
+    skips = [spec.remedy.skip for spec in specs]
+    costs = [skip.cost for skip in skips if isinstance(skip, LearnedSkip)]
+    return torch.tensor(costs, device=device, dtype=dtype).view(-1, 1, 1)
+
+
+def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> UnrolledCell:
     match specs[0].cell.kind:
         case "rnn":
             activations = [spec.remedy.activation for spec in specs]

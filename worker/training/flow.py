@@ -46,6 +46,7 @@ class PackFlow:
     saturation_K: list[float]
     dead_fraction_K: list[float] | None
     spectral_radius_K: list[float] | None
+    update_fraction_K: list[float] | None = None
 
     def record(self, step: int, index: int, *, with_radius: bool = True) -> FlowRecord:
         """One job's record; a number that is not finite becomes None."""
@@ -59,6 +60,7 @@ class PackFlow:
             spectral_radius=_finite_or_none(radius_K[index]) if radius_K else None,
             saturation=self.saturation_K[index],
             dead_fraction=dead_K[index] if dead_K else None,
+            update_fraction=self.update_fraction_K[index] if self.update_fraction_K else None,
         )
 
 
@@ -76,12 +78,14 @@ def collect_flow(
     term_norm_KLT = torch.stack([layer.weight_term_norm_KT for layer in layers], dim=1)
     saturation_K = torch.stack([layer.saturation_K for layer in layers]).mean(dim=0)
     silent = [layer.silent_KH for layer in layers if layer.silent_KH is not None]
+    updated = [layer.update_fraction_K for layer in layers if layer.update_fraction_K is not None]
     return PackFlow(
         grad_norm_KLT=grad_norm_KLT.cpu().numpy(),
         weight_term_norm_KLT=term_norm_KLT.cpu().numpy(),
         saturation_K=saturation_K.tolist(),
         dead_fraction_K=torch.cat(silent, dim=1).double().mean(dim=1).tolist() if silent else None,
         spectral_radius_K=spectral_radius(parameters).tolist() if with_radius else None,
+        update_fraction_K=torch.stack(updated).mean(dim=0).tolist() if updated else None,
     )
 
 

@@ -43,6 +43,7 @@ class FlowRecord:
     spectral_radius: float | None  #: largest |eigenvalue| of W_hh over layers and gate blocks
     saturation: float | None  #: share of activations at their flat ends
     dead_fraction: float | None  #: share of ReLU units 0 over batch and time; None for others
+    update_fraction: float | None = None  #: share of steps updating the state; None if all have to
 
 
 class EndReason(StrEnum):

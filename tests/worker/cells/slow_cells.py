@@ -121,14 +121,14 @@ def assert_equals_slow(cell: RecurrentCell, slow: SlowLayer, spec: JobSpec, **si
     x_KTBI = normal(jobs, time_steps, sizes["sequences"], INPUTS, seed=seed + 20)
     parameters = drawn_parameters(spec, jobs, seed)
     first = cell.forward(x_KTBI, parameters)
-    initial = tuple(_in_range(part, seed + 30 + place) for place, part in enumerate(first.final_state))
+    initial = tuple(
+        _in_range(part, seed + 30 + place) for place, part in enumerate(first.final_state)
+    )
     grad_h = normal(*first.h_KTBH.shape, seed=seed + 40)
     grad_final = tuple(
         normal(*part.shape, seed=seed + 50 + place) for place, part in enumerate(initial)
     )
-    outcome = run_layer(
-        cell, x_KTBI, parameters, grad_h, initial=initial, grad_final=grad_final
-    )
+    outcome = run_layer(cell, x_KTBI, parameters, grad_h, initial=initial, grad_final=grad_final)
     for job in range(jobs):
         leaves = [x_KTBI[job], *(part[job] for part in initial)]
         leaves += [tensor[job] for tensor in parameters.values()]
@@ -137,7 +137,9 @@ def assert_equals_slow(cell: RecurrentCell, slow: SlowLayer, spec: JobSpec, **si
         start, weights = tuple(rest[: len(initial)]), rest[len(initial) :]
         h_TBH, final = slow(x_TBI, dict(zip(parameters, weights, strict=True)), start)
         expected = torch.autograd.grad(
-            [h_TBH, *final], leaves, [grad_h[job], *(part[job] for part in grad_final)],
+            [h_TBH, *final],
+            leaves,
+            [grad_h[job], *(part[job] for part in grad_final)],
             materialize_grads=True,
         )
         assert outcome.back.grad_x_KTBI is not None

@@ -42,9 +42,7 @@ def residual_spec(kind: str, lag: int, hidden: int = 4) -> JobSpec:
 
 
 @given(kind=st.sampled_from(KINDS), lag=st.integers(2, 7), sizes=drawn_sizes)
-def test_residual_layer_is_the_loop_with_one_more_input(
-    kind: str, lag: int, sizes: Sizes
-) -> None:
+def test_residual_layer_is_the_loop_with_one_more_input(kind: str, lag: int, sizes: Sizes) -> None:
     """States and gradients are autograd's, whatever is left over of the last chunk."""
     spec = residual_spec(kind, lag, sizes["hidden"])
     cell = layers_of([spec] * sizes["jobs"])[0]
