@@ -40,7 +40,7 @@ from contract.spec.remedy import (
     XavierUniform,
 )
 from contract.spec.sequence_length import sequence_length
-from contract.spec.skip import DilatedSkip, LearnedSkip, ResidualSkip, Skip
+from contract.spec.skip import DilatedSkip, LearnedSkip, ResidualSkip, Skip, longest_skip
 from contract.spec.training import (
     Adam,
     AdamW,
@@ -60,5 +60,6 @@ __all__ = [
     "LeakyRelu", "LearnedSkip", "LrControl", "Lstm", "MackeyGlass", "NormClipping", "Optimizer",
     "Orthogonal", "Plateau", "Relu", "Remedy", "ResidualSkip", "RmsProp", "Rnn", "Run",
     "SequentialDigits", "Sgd", "Skip", "Step", "SubjectRecall", "Tanh", "Target", "TemporalOrder",
-    "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform", "sequence_length",
+    "Training", "Upload", "ValueClipping", "XavierNormal", "XavierUniform", "longest_skip",
+    "sequence_length",
 ]  # fmt: skip

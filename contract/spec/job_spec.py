@@ -10,7 +10,7 @@ from contract.spec.dataset import Dataset
 from contract.spec.model import SpecModel, Text
 from contract.spec.remedy import Remedy
 from contract.spec.sequence_length import sequence_length
-from contract.spec.skip import DilatedSkip, ResidualSkip, Skip
+from contract.spec.skip import DilatedSkip, longest_skip
 from contract.spec.training import Diagnostics, Run, Training
 
 # Inits that are defined for some cells only; every other init fits every cell.
@@ -63,7 +63,7 @@ class JobSpec(SpecModel):
             _refuse("/remedy/skip", f"cell {self.cell.kind} has no skip connections over time")
         if isinstance(skip, DilatedSkip) and self.cell.num_layers == 1:
             _refuse("/cell/num_layers", "dilated skips need 2 layers or more: the first has none")
-        passed_by = _longest_skip(skip, self.cell.num_layers)
+        passed_by = longest_skip(skip, self.cell.num_layers)
         if passed_by >= sequence_length(self.dataset):
             _refuse(
                 "/remedy/skip",
@@ -71,17 +71,6 @@ class JobSpec(SpecModel):
                 f"{sequence_length(self.dataset)}",
             )
         return self
-
-
-def _longest_skip(skip: Skip | None, num_layers: int) -> int:
-    """Time steps from a state to the farthest one that depends on it directly."""
-    match skip:
-        case DilatedSkip(base=base):
-            return int(base ** (num_layers - 1))
-        case ResidualSkip(lag=lag):
-            return lag
-        case _:
-            return 1
 
 
 def _refuse(pointer: str, reason: str) -> None:

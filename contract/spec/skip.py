@@ -31,7 +31,7 @@ class ResidualSkip(SpecModel):
     """
 
     kind: Literal["residual"]
-    lag: Annotated[Integer, Field(ge=2, le=5_000)]
+    lag: Annotated[Integer, Field(ge=2, le=5_000)] = 10
     """Time steps a connection passes by; has to be below the sequence's length."""
 
 
@@ -48,3 +48,14 @@ class DilatedSkip(SpecModel):
 
 
 Skip = Annotated[LearnedSkip | ResidualSkip | DilatedSkip, Field(discriminator="kind")]
+
+
+def longest_skip(skip: Skip | None, num_layers: int) -> int:
+    """Time steps from a state to the farthest one that it enters directly; 1 without a skip."""
+    match skip:
+        case DilatedSkip(base=base):
+            return int(base ** (num_layers - 1))
+        case ResidualSkip(lag=lag):
+            return lag
+        case _:
+            return 1

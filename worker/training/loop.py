@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from contract.spec import longest_skip
 from worker.datasets.task import Batch
 from worker.remedies.clipping import clip
 from worker.training.flow import PackFlow, collect_flow
@@ -168,7 +169,13 @@ class Trainer:
         job = self._jobs[index]
         if not job.is_flow_step(self._step):
             return None
-        return flow.record(self._step, index, with_radius=job.is_radius_step(self._step))
+        spec = self._pack.specs[index]
+        return flow.record(
+            self._step,
+            index,
+            span=longest_skip(spec.remedy.skip, spec.cell.num_layers),
+            with_radius=job.is_radius_step(self._step),
+        )
 
 
 def _norms(after_KP: Tensor, before_KP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
