@@ -85,6 +85,8 @@ class Measures(_Shown):
     """Share of activations at their flat ends, in [0, 1]."""
     dead_fraction: float | None = None
     """Share of ReLU units that are 0 for the whole batch and every time step, in [0, 1]."""
+    update_fraction: float | None = None
+    """Share of time steps at which a learned skip updates the state, in [0, 1]; null without."""
     nonfinite_count: int = 0
     loss_final: float | None = None
     """On held-out data, in the task's own units."""

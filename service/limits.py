@@ -12,17 +12,12 @@ from contract.spec import (
     Forecast,
     JobSpec,
     NextToken,
-    SequentialDigits,
-    SubjectRecall,
     Upload,
-    UploadTask,
+    sequence_length,
 )
 from contract.spec.upload_task import MAX_CLASSES
 
-# The subject, the sentence around it and the question; the vocabulary is below this, too.
-_SENTENCE_STEPS = 20
 _WIDEST_GENERATED = 80
-_PIXELS = 64
 
 
 def check_limits(spec: JobSpec, settings: Settings) -> None:
@@ -48,16 +43,15 @@ def check_limits(spec: JobSpec, settings: Settings) -> None:
 
 
 def _count_state_floats(spec: JobSpec) -> int:
-    sizes = _sizes_of(spec.dataset)
-    width = layer_output_size(spec.cell) * spec.cell.num_layers + sizes.outputs_of_every_step
-    return spec.training.batch_size * sizes.seq_len * width
+    width = layer_output_size(spec.cell) * spec.cell.num_layers
+    width += _sizes_of(spec.dataset).outputs_of_every_step
+    return spec.training.batch_size * sequence_length(spec.dataset) * width
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """The largest sizes that a dataset's sequences may turn out to have."""
+    """The widest that a dataset's inputs and answers may turn out to be."""
 
-    seq_len: int
     inputs: int = _WIDEST_GENERATED
     outputs: int = _WIDEST_GENERATED
     outputs_of_every_step: int = 0
@@ -66,26 +60,15 @@ class _Sizes:
 
 def _sizes_of(dataset: Dataset) -> _Sizes:
     match dataset:
-        case SubjectRecall():
-            return _Sizes(dataset.gap + _SENTENCE_STEPS)
-        case CopyMemory():
-            seq_len = dataset.lag + 2 * dataset.num_values
-            return _Sizes(seq_len, outputs_of_every_step=dataset.num_symbols + 1)
-        case SequentialDigits():
-            return _Sizes(_PIXELS)
-        case Upload():
-            return _sizes_of_upload(dataset.task)
-        case _:
-            return _Sizes(dataset.seq_len)
-
-
-def _sizes_of_upload(task: UploadTask) -> _Sizes:
-    match task:
-        case Forecast():
-            return _Sizes(task.seq_len, len(task.inputs), task.horizon)
-        case Classify():
-            return _Sizes(task.max_seq_len, len(task.inputs), MAX_CLASSES)
-        case NextToken():
+        case CopyMemory(num_symbols=num_symbols):
+            return _Sizes(outputs_of_every_step=num_symbols + 1)
+        case Upload(task=Forecast() as task):
+            return _Sizes(len(task.inputs), task.horizon)
+        case Upload(task=Classify() as task):
+            return _Sizes(len(task.inputs), MAX_CLASSES)
+        case Upload(task=NextToken()):
             # One more for the characters that are not told apart.
             tokens = MAX_CLASSES + 1
-            return _Sizes(task.seq_len, tokens, tokens, outputs_of_every_step=tokens)
+            return _Sizes(tokens, tokens, outputs_of_every_step=tokens)
+        case _:
+            return _Sizes()

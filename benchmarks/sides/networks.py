@@ -74,3 +74,5 @@ def _make_rnn(spec: JobSpec) -> nn.Module:
                 return LeakyRnn(hidden_size, activation.negative_slope)
             nonlinearity = "relu" if isinstance(activation, Relu) else "tanh"
             return nn.RNN(INPUT_SIZE, hidden_size, nonlinearity=nonlinearity)
+        case kind:
+            raise ValueError(f"torch has no {kind}")

@@ -48,6 +48,8 @@ from contract.spec.remedy import (
     XavierNormal,
     XavierUniform,
 )
+from contract.spec.sequence_length import sequence_length
+from contract.spec.skip import DilatedSkip, LearnedSkip, ResidualSkip, Skip, longest_skip
 from contract.spec.training import (
     Adam,
     AdamW,
@@ -64,10 +66,12 @@ from contract.spec.upload_task import Classify, Forecast, NextToken, UploadTask
 __all__ = [
     "Activation", "Adam", "AdamW", "Adding", "Cell", "Chrono", "Classify", "Clipping", "Constant",
     "CopyMemory", "Cosine", "Dataset", "DefaultInit", "DelayedRecall", "Diagnostics",
-    "Exponential", "Forecast", "ForgetBias", "Gru", "Guarded", "Identity", "Init", "JobSpec",
-    "Kaiming", "LeakyRelu", "LrControl", "Lru", "Lstm", "MackeyGlass", "MinGru", "MinLstm",
-    "NextToken", "NormClipping", "OneCycle", "Optimizer", "Orthogonal", "PercentileClipping",
-    "Plateau", "RangeTest", "Relu", "Remedy", "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd",
-    "Step", "SubjectRecall", "Tanh", "Target", "TemporalOrder", "Training", "UnitClipping",
-    "Upload", "UploadTask", "ValueClipping", "XavierNormal", "XavierUniform", "ZScoreClipping",
+    "DilatedSkip", "Exponential", "Forecast", "ForgetBias", "Gru", "Guarded", "Identity", "Init",
+    "JobSpec", "Kaiming", "LeakyRelu", "LearnedSkip", "LrControl", "Lru", "Lstm", "MackeyGlass",
+    "MinGru", "MinLstm", "NextToken", "NormClipping", "OneCycle", "Optimizer", "Orthogonal",
+    "PercentileClipping", "Plateau", "RangeTest", "Relu", "Remedy", "ResidualSkip", "RmsProp",
+    "Rnn", "Run", "SequentialDigits", "Sgd", "Skip", "Step", "SubjectRecall", "Tanh", "Target",
+    "TemporalOrder", "Training", "UnitClipping", "Upload", "UploadTask", "ValueClipping",
+    "XavierNormal", "XavierUniform", "ZScoreClipping",
+    "longest_skip", "sequence_length",
 ]  # fmt: skip

@@ -6,11 +6,14 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from contract.spec.cell import Cell, Lru
-from contract.spec.dataset import Dataset
+from contract.spec.dataset import Dataset, Upload
 from contract.spec.lr_control import RangeTest
 from contract.spec.model import SpecModel, Text
 from contract.spec.remedy import Remedy
+from contract.spec.sequence_length import sequence_length
+from contract.spec.skip import DilatedSkip, longest_skip
 from contract.spec.training import Diagnostics, Run, Training
+from contract.spec.upload_task import NextToken
 
 # Inits that are defined for some cells only; every other init fits every cell.
 _CELLS_OF_INIT = {
@@ -22,6 +25,9 @@ _CELLS_OF_INIT = {
     "chrono": {"gru", "lstm"},
     "forget_bias": {"lstm"},
 }
+
+# Cells that hand on a state in which there is something to skip.
+_CELLS_OF_SKIP = {"rnn", "gru", "lstm"}
 
 
 def init_fits(init: str, cell: str) -> bool:
@@ -82,6 +88,30 @@ class JobSpec(SpecModel):
     def _lru_starts_in_a_ring(self) -> Self:
         if isinstance(self.cell, Lru) and self.cell.r_min >= self.cell.r_max:
             _refuse("/cell/r_min", f"r_min must be below r_max, {self.cell.r_max}")
+        return self
+
+    @model_validator(mode="after")
+    def _skip_fits(self) -> Self:
+        skip = self.remedy.skip
+        if skip and self.cell.kind not in _CELLS_OF_SKIP:
+            _refuse("/remedy/skip", f"cell {self.cell.kind} has no skip connections over time")
+        if isinstance(skip, DilatedSkip) and self.cell.num_layers == 1:
+            _refuse("/cell/num_layers", "dilated skips need 2 layers or more: the first has none")
+        passed_by = longest_skip(skip, self.cell.num_layers)
+        if passed_by >= sequence_length(self.dataset):
+            _refuse(
+                "/remedy/skip",
+                f"skips of {passed_by} time steps need sequences longer than that, not of "
+                f"{sequence_length(self.dataset)}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _next_token_is_not_shown(self) -> Self:
+        asks_next = isinstance(self.dataset, Upload) and isinstance(self.dataset.task, NextToken)
+        if self.cell.bidirectional and asks_next:
+            reason = "a bidirectional network sees the token that it is to predict"
+            _refuse("/cell/bidirectional", reason)
         return self
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from contract.spec.clipping import Clipping
 from contract.spec.lr_control import LrControl
 from contract.spec.model import Flag, Integer, Number, Positive, SpecModel
+from contract.spec.skip import Skip
 
 
 class Tanh(SpecModel):
@@ -135,8 +136,8 @@ class Remedy(SpecModel):
     """The RNN's nonlinearity; null is tanh. Every other cell has its own."""
     init: Init | None = None
     """How weights start; null is the cell's default."""
-    skip: None = None
-    """Skip connections over time; none are offered yet, so only null is accepted."""
+    skip: Skip | None = None
+    """Skip connections over time; null is none."""
     clipping: Clipping | None = None
     """What bounds the gradient before each update; null is nothing."""
     lr_control: LrControl | None = None

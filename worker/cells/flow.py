@@ -29,21 +29,30 @@ class LayerFlow:
     """float64 share of activations at their flat ends, in [0, 1]."""
     silent_KH: Tensor | None
     """Whether a unit was 0 over batch and time; None if the cell's units cannot die."""
+    update_fraction_K: Tensor | None = None
+    """float64 share of steps, over batch and time, that updated the state; None if all have to."""
 
 
 def join_in_time(flows: Sequence[LayerFlow]) -> LayerFlow:
     """The flow of a sequence from those of its consecutive parts."""
     if len(flows) == 1:
         return flows[0]
-    steps = [flow.grad_norm_KT.shape[1] for flow in flows]
-    shares = [count * flow.saturation_K for count, flow in zip(steps, flows, strict=True)]
     silent = [flow.silent_KH for flow in flows if flow.silent_KH is not None]
+    updated = [flow.update_fraction_K for flow in flows if flow.update_fraction_K is not None]
+    steps = [flow.grad_norm_KT.shape[1] for flow in flows]
     return LayerFlow(
         grad_norm_KT=torch.cat([flow.grad_norm_KT for flow in flows], dim=1),
         weight_term_norm_KT=torch.cat([flow.weight_term_norm_KT for flow in flows], dim=1),
-        saturation_K=torch.stack(shares).sum(dim=0) / sum(steps),
+        saturation_K=_mean_over_time([flow.saturation_K for flow in flows], steps),
         silent_KH=torch.stack(silent).all(dim=0) if silent else None,
+        update_fraction_K=_mean_over_time(updated, steps) if updated else None,
     )
+
+
+def _mean_over_time(shares: Sequence[Tensor], steps: Sequence[int]) -> Tensor:
+    """The share over all steps, from those over parts of so many steps."""
+    weighted = [count * share_K for count, share_K in zip(steps, shares, strict=True)]
+    return torch.stack(weighted).sum(dim=0) / sum(steps)
 
 
 def state_gradient_norm(grad_states: Sequence[Tensor]) -> Tensor:

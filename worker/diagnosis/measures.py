@@ -33,6 +33,7 @@ def measure(history: History) -> Measures:
         spectral_radius=_last_known([flow.spectral_radius for flow in history.flows]),
         saturation=median([flow.saturation for flow in recent]),
         dead_fraction=median([flow.dead_fraction for flow in recent]),
+        update_fraction=median([flow.update_fraction for flow in recent]),
         nonfinite_count=count_nonfinite(history),
         loss_final=_finite(held_out_loss(history)),
         loss_baseline=history.task.baseline,

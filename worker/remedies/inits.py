@@ -34,6 +34,9 @@ from worker.training.parameters import LayerParameters, directions
 # The gates that squash by a sigmoid; the others have a tanh, in the RNN the chosen activation, and
 # a minimal cell's candidate has none.
 _SIGMOID_GATES = {"r", "z", "i", "f", "o"}
+# What proposes the new state in each cell.
+_CANDIDATES = {"rnn": "h", "gru": "n", "lstm": "g"}
+_OF_SKIPS = {"skip_weight", "skip_bias", "weight_lag"}
 _IRNN_INPUT_STD = 0.001
 
 # Fills a float64 block of one gate, given the gate's name, and returns it.
@@ -60,6 +63,10 @@ def initialise(
       h_t = (1-z) * n + z * h_{t-1} keeps the state by z.
     - forget_bias: b_f = value.
 
+    The weights of a skip over time are no init's: `skip_weight` starts as torch's weights do,
+    `skip_bias` at 1, so that at first most steps update the state, and `weight_lag` as the identity
+    where the candidate for the new state is made and as 0 at the other gates.
+
     torch adds two biases: where a gate's bias is set, it is in `bias_ih`, and `bias_hh` is 0 there.
     Filling both would double it and, for chrono, square the memory's length.
 
@@ -76,7 +83,8 @@ def initialise(
 
     Source:
         Glorot & Bengio, AISTATS 2010; He et al., ICCV 2015; Saxe et al., ICLR 2014; Le, Jaitly &
-        Hinton, arXiv 1504.00941; Tallec & Ollivier, ICLR 2018; Jozefowicz et al., ICML 2015.
+        Hinton, arXiv 1504.00941; Tallec & Ollivier, ICLR 2018; Jozefowicz et al., ICML 2015; for
+        the skips Campos et al., ICLR 2018; He et al., CVPR 2016.
     """
     each = [direction for layer in layers for direction in directions(layer)]
     for direction in each:
@@ -86,6 +94,8 @@ def initialise(
     remedy_generator = torch.Generator().manual_seed(seed)
     for direction in each:
         _apply(direction, cell, remedy, remedy_generator)
+    for direction in each:
+        _start_skip(direction, cell, remedy_generator)
 
 
 def initialise_readout(weight_OH: Tensor, bias_O: Tensor, generator: torch.Generator) -> None:
@@ -105,13 +115,24 @@ def _draw_default(layer: LayerParameters, cell: Cell, generator: torch.Generator
         start_lru(layer, cell, generator)
         return
     weight = layer["weight_hh" if "weight_hh" in layer else "weight_ih"]
-    for tensor in layer.values():
-        _draw_uniform(tensor, 1 / math.sqrt(weight.shape[1]), generator)
+    for name, tensor in layer.items():
+        if name not in _OF_SKIPS:
+            _draw_uniform(tensor, 1 / math.sqrt(weight.shape[1]), generator)
 
 
 def _draw_uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> None:
     drawn = torch.empty(tensor.shape, dtype=torch.float64)
     tensor.copy_(drawn.uniform_(-bound, bound, generator=generator))
+
+
+def _start_skip(layer: LayerParameters, cell: Cell, generator: torch.Generator) -> None:
+    if "skip_weight" in layer:
+        bound = 1 / math.sqrt(layer["skip_weight"].shape[1])
+        _draw_uniform(layer["skip_weight"], bound, generator)
+        layer["skip_bias"].fill_(1)
+    if "weight_lag" in layer:
+        layer["weight_lag"].zero_()
+        nn.init.eye_(_by_gate(layer["weight_lag"], cell)[_CANDIDATES[cell.kind]])
 
 
 def _apply(layer: LayerParameters, cell: Cell, remedy: Remedy, generator: torch.Generator) -> None:

@@ -23,18 +23,25 @@ REACH_SHARE = 0.01
 """A time step is reached if this share of the last one's norm gets there."""
 
 
-def reach(norm_T: NDArray[np.float64]) -> int:
+def reach(norm_T: NDArray[np.float64], span: int = 1) -> int:
     """How many of the most recent time steps, counting T itself, the gradient reaches.
 
-    They are counted back from T until the first whose norm is below 1 % of the norm at T, or
-    below `FLOW_FLOOR`. 0 if there is no gradient at T, or none that is a number.
+    They are counted back from T to the last one before `span` steps in a row whose norms are below
+    1 % of the norm at T, or below `FLOW_FLOOR`. 0 if there is no gradient at T, or none that is a
+    number.
+
+    Args:
+        norm_T: of every time step.
+        span: time steps that one connection goes back at most: a gradient that comes by skips
+            has gaps as long as they are.
     """
     last = norm_T[-1]
-    if np.isnan(last):
-        return 0
     reached_T = norm_T >= max(REACH_SHARE * last, FLOW_FLOOR)
-    missed = np.flatnonzero(~reached_T[::-1])
-    return int(missed[0]) if len(missed) else len(norm_T)
+    if not reached_T[-1]:
+        return 0
+    ages = np.flatnonzero(reached_T[::-1])
+    breaks = np.flatnonzero(np.diff(ages) > span)
+    return int(ages[breaks[0] if len(breaks) else -1]) + 1
 
 
 @dataclass(frozen=True)
@@ -46,19 +53,21 @@ class PackFlow:
     saturation_K: list[float]
     dead_fraction_K: list[float] | None
     spectral_radius_K: list[float] | None
+    update_fraction_K: list[float] | None = None
 
-    def record(self, step: int, index: int, *, with_radius: bool) -> FlowRecord:
-        """One job's record; a spectral radius that is not finite becomes None."""
+    def record(self, step: int, index: int, *, span: int = 1, with_radius: bool) -> FlowRecord:
+        """One job's record; a radius that is not finite becomes None. For `span` see `reach`."""
         dead_K = self.dead_fraction_K
         radius_K = self.spectral_radius_K if with_radius else None
         return FlowRecord(
             step=step,
             grad_norm_LT=self.grad_norm_KLT[index],
             weight_term_norm_LT=self.weight_term_norm_KLT[index],
-            reach_L=tuple(reach(norm_T) for norm_T in self.grad_norm_KLT[index]),
+            reach_L=tuple(reach(norm_T, span) for norm_T in self.grad_norm_KLT[index]),
             spectral_radius=_finite_or_none(radius_K[index]) if radius_K else None,
             saturation=self.saturation_K[index],
             dead_fraction=dead_K[index] if dead_K else None,
+            update_fraction=self.update_fraction_K[index] if self.update_fraction_K else None,
         )
 
 
@@ -76,12 +85,14 @@ def collect_flow(
     term_norm_KLT = torch.stack([layer.weight_term_norm_KT for layer in layers], dim=1)
     saturation_K = torch.stack([layer.saturation_K for layer in layers]).mean(dim=0)
     silent = [layer.silent_KH for layer in layers if layer.silent_KH is not None]
+    updated = [layer.update_fraction_K for layer in layers if layer.update_fraction_K is not None]
     return PackFlow(
         grad_norm_KLT=grad_norm_KLT.cpu().numpy(),
         weight_term_norm_KLT=term_norm_KLT.cpu().numpy(),
         saturation_K=saturation_K.tolist(),
         dead_fraction_K=torch.cat(silent, dim=1).double().mean(dim=1).tolist() if silent else None,
         spectral_radius_K=spectral_radius(parameters).tolist() if with_radius else None,
+        update_fraction_K=torch.stack(updated).mean(dim=0).tolist() if updated else None,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from contract.spec import longest_skip
 from worker.datasets.task import Batch
 from worker.remedies.clipping import make_clipping
 from worker.remedies.constraints import make_constraint
@@ -177,7 +178,13 @@ class Trainer:
         job = self._jobs[index]
         if not job.is_flow_step(self._step):
             return None
-        return flow.record(self._step, index, with_radius=job.is_radius_step(self._step))
+        spec = self._pack.specs[index]
+        return flow.record(
+            self._step,
+            index,
+            span=longest_skip(spec.remedy.skip, spec.cell.num_layers),
+            with_radius=job.is_radius_step(self._step),
+        )
 
     def _keep_snapshots(self) -> None:
         for index, job in enumerate(self._jobs):

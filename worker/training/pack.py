@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from contract.spec import JobSpec
+from contract.spec import JobSpec, LearnedSkip
 from worker.cells.registry import make_layers
 from worker.datasets.task import Dataset, Task
 from worker.remedies.inits import initialise, initialise_readout
@@ -66,4 +66,7 @@ def _shape(spec: JobSpec, task: Task) -> Hashable:
     training = spec.training
     sizes = (task.input_size, task.output_size, task.seq_len, task.target_steps)
     optimizer = training.optimizer.kind
-    return spec.cell, activation, task.loss, sizes, training.batch_size, optimizer
+    skip = spec.remedy.skip
+    if isinstance(skip, LearnedSkip):
+        skip = skip.model_copy(update={"cost": 0.0})
+    return spec.cell, activation, skip, task.loss, sizes, training.batch_size, optimizer

@@ -44,6 +44,7 @@ class FlowRecord:
     #: of an LRU's Lambda; None where nothing recurs by a weight
     saturation: float | None  #: share of activations at their flat ends
     dead_fraction: float | None  #: share of ReLU units 0 over batch and time; None for others
+    update_fraction: float | None = None  #: share of steps updating the state; None if all have to
 
 
 @dataclass(frozen=True)

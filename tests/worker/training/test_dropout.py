@@ -102,7 +102,9 @@ def test_trainer_drops_by_the_masks_of_its_step() -> None:
     batch = stack_batches([pack.datasets[0].batch(3, 5)], CPU, torch.float64)
     teacher = Teacher(pack.model(CPU, torch.float64), pack.layout)
     exercise = Exercise(*batch, masks_of(spec, step=3))
-    lesson = teacher.learn(exercise, parameters_1P, torch.empty_like(parameters_1P))
+    parameters = pack.layout.views(parameters_1P)
+    gradients = pack.layout.buffer(torch.empty_like(parameters_1P))
+    lesson = teacher.learn(exercise, parameters, gradients)
     (third,) = next(steps)
 
     assert third.record.loss == pytest.approx(lesson.loss_K.item(), rel=1e-12)

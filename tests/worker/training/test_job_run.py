@@ -58,3 +58,12 @@ def test_packed_jobs_have_a_radius_at_their_own_steps() -> None:
                 measured[job_step.index].append(job_step.flow.step)
 
     assert measured == [[1, 52], [1, 60]]
+
+
+def test_flow_of_the_last_step_is_recorded() -> None:
+    """A job that ends at a flow step still tells the flow of that step."""
+    pack = Pack([(tiny_spec(max_steps=8), TinyDataset())])
+    *_, (last,) = train(pack, torch.device("cpu"))
+
+    assert last.end is not None
+    assert last.flow is not None

@@ -11,84 +11,71 @@ Source:
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from worker.cells.cell import LayerBackward, LayerPass, State
-from worker.cells.flow import LayerFlow, state_gradient_norm, weight_term_norm
-from worker.cells.products import (
-    gradient_by_states,
-    hidden_gradients,
-    input_gradients,
-    project_input,
-)
+from worker.cells.cell import State
+from worker.cells.products import hidden_gradients, input_gradients, project_input
+from worker.cells.recurrence import Recurrence, Trajectory
+from worker.cells.unrolled import UnrolledCell
 from worker.remedies.activations import Nonlinearity
 from worker.training.parameters import LayerParameters
 
 
 @dataclass(frozen=True)
-class RnnReference:
+class RnnReference(UnrolledCell):
     """An RNN layer with any nonlinearity."""
 
     nonlinearity: Nonlinearity
 
-    def forward(
-        self, x_KTBI: Tensor, parameters: LayerParameters, initial: State | None = None
-    ) -> LayerPass:
-        """Run over all time steps."""
+    def begin(self, x_KTBI: Tensor, parameters: LayerParameters) -> Recurrence:
+        """The equations for these inputs."""
+        return _RnnRecurrence(x_KTBI, parameters, self.nonlinearity)
+
+
+class _RnnRecurrence(Recurrence):
+    def __init__(
+        self, x_KTBI: Tensor, parameters: LayerParameters, nonlinearity: Nonlinearity
+    ) -> None:
+        self._x_KTBI = x_KTBI
+        self._parameters = parameters
+        self._nonlinearity = nonlinearity
+        self._weight_KHH = parameters["weight_hh"]
+        self._weight_transposed_KHH = self._weight_KHH.transpose(1, 2)
         bias_KH = parameters["bias_ih"] + parameters["bias_hh"]
-        h_KTBH = project_input(x_KTBI, parameters["weight_ih"], bias_KH)
-        weight_KHH = parameters["weight_hh"].transpose(1, 2)
-        initial_KBH = initial[0] if initial else torch.zeros_like(h_KTBH[:, 0])
-        previous_KBH = initial_KBH
-        for state_KBH in h_KTBH.unbind(1):
-            state_KBH.baddbmm_(previous_KBH, weight_KHH)
-            self.nonlinearity.apply_(state_KBH)
-            previous_KBH = state_KBH
-        final = (h_KTBH[:, -1],)
-        return _RnnPass(h_KTBH, final, x_KTBI, initial_KBH, parameters, self.nonlinearity)
+        # W_ih x_t + b until a step turns it into its state.
+        self._h_KTBH = project_input(x_KTBI, parameters["weight_ih"], bias_KH)
+        self._h_steps = self._h_KTBH.unbind(1)
+        self.proposed = (self._h_KTBH,)
 
+    def step(self, step: int, before: State) -> None:
+        h_KBH = self._h_steps[step]
+        h_KBH.baddbmm_(before[0], self._weight_transposed_KHH)
+        self._nonlinearity.apply_(h_KBH)
 
-@dataclass(frozen=True)
-class _RnnPass(LayerPass):
-    h_KTBH: Tensor
-    final_state: State
-    x_KTBI: Tensor
-    initial_KBH: Tensor
-    parameters: LayerParameters
-    nonlinearity: Nonlinearity
+    def saturation(self) -> Tensor:
+        return self._nonlinearity.saturation(self._h_KTBH)
 
-    def backward(
+    def silent(self) -> Tensor | None:
+        return self._nonlinearity.silent(self._h_KTBH)
+
+    def start_backward(self, trajectory: Trajectory) -> None:  # noqa: ARG002 - h_t is enough
+        self.delta_hidden_KTBG = self._nonlinearity.derivative(self._h_KTBH)
+        self._deltas = self.delta_hidden_KTBG.unbind(1)
+
+    def step_back(self, step: int, grad: State, grad_before: State) -> None:
+        delta_KBH = self._deltas[step].mul_(grad[0])
+        grad_before[0].baddbmm_(delta_KBH, self._weight_KHH)
+
+    def finish_backward(
         self,
-        grad_h_KSBH: Tensor,
+        trajectory: Trajectory,
+        grads: State,  # noqa: ARG002 - the deltas are enough
         gradients: LayerParameters,
         *,
-        grad_final: State | None = None,
         needs_grad_x: bool,
-        measure: bool,
-    ) -> LayerBackward:
-        time_steps = self.h_KTBH.shape[1]
-        grad_final_KBH = grad_final[0] if grad_final else None
-        grad_h_KTBH = gradient_by_states(grad_h_KSBH, time_steps, grad_final_KBH)
-        delta_KTBH = self.nonlinearity.derivative(self.h_KTBH)
-        deltas, grads = delta_KTBH.unbind(1), grad_h_KTBH.unbind(1)
-        for step in reversed(range(1, time_steps)):
-            deltas[step].mul_(grads[step])
-            grads[step - 1].baddbmm_(deltas[step], self.parameters["weight_hh"])
-        deltas[0].mul_(grads[0])
-        hidden_gradients(self.initial_KBH, self.h_KTBH, delta_KTBH, gradients)
-        return LayerBackward(
-            grad_x_KTBI=input_gradients(
-                self.x_KTBI, delta_KTBH, self.parameters, gradients, needs_grad_x=needs_grad_x
-            ),
-            grad_initial=(torch.bmm(deltas[0], self.parameters["weight_hh"]),),
-            flow=self._flow(grad_h_KTBH, delta_KTBH) if measure else None,
-        )
-
-    def _flow(self, grad_h_KTBH: Tensor, delta_KTBH: Tensor) -> LayerFlow:
-        return LayerFlow(
-            grad_norm_KT=state_gradient_norm([grad_h_KTBH]),
-            weight_term_norm_KT=weight_term_norm(self.h_KTBH, delta_KTBH, self.initial_KBH),
-            saturation_K=self.nonlinearity.saturation(self.h_KTBH),
-            silent_KH=self.nonlinearity.silent(self.h_KTBH),
+    ) -> Tensor | None:
+        delta_KTBH = self.delta_hidden_KTBG
+        hidden_gradients(trajectory.initial[0], trajectory.states[0], delta_KTBH, gradients)
+        return input_gradients(
+            self._x_KTBI, delta_KTBH, self._parameters, gradients, needs_grad_x=needs_grad_x
         )
