@@ -73,16 +73,18 @@ def drawn_specs(draw: st.DrawFn) -> JobSpec:
     kind = draw(st.sampled_from(list(_INITS_OF_CELL)))
     inits = [None, {"kind": "default"}, *_INITS_OF_CELL[kind]]
     num_layers = draw(st.integers(1, 3))
+    dataset = draw(_DATASETS)
+    is_next_token = dataset.get("task", {}).get("kind") == "next_token"
     cell = {
         "kind": kind,
         "hidden_size": draw(st.integers(2, 128)),
         "num_layers": num_layers,
         "dropout": draw(st.floats(0, 0.9)) if num_layers > 1 else 0,
-        "bidirectional": draw(st.booleans()),
+        "bidirectional": draw(st.booleans()) and not is_next_token,
     }
     ring = {"r_min": 0.5, "r_max": draw(st.floats(0.6, 1.0)), "max_phase": 0.3}
     document = {
-        "dataset": draw(_DATASETS),
+        "dataset": dataset,
         "cell": cell | (ring if kind == "lru" else {}),
         "remedy": {
             "activation": draw(st.sampled_from(_ACTIVATIONS)) if kind == "rnn" else None,
