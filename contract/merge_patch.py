@@ -23,10 +23,14 @@ def apply_merge_patch(document: JsonValue, patch: JsonValue) -> JsonValue:
 def make_merge_patch(old: JsonObject, new: JsonObject) -> JsonObject:
     """The smallest patch that turns `old` into `new`, a member that is null counting as absent.
 
-    Where a union changes its kind, the old kind's own fields are removed by null.
+    Where a union changes its kind, the old kind's own fields are removed by null, null or not: the
+    new kind does not know them.
     """
+    changes_kind = old.get("kind") != new.get("kind")
     patch: JsonObject = {
-        name: None for name in old if new.get(name) is None and old[name] is not None
+        name: None
+        for name in old
+        if (name not in new and changes_kind) or (new.get(name) is None and old[name] is not None)
     }
     for name, value in new.items():
         if value is None or _is_same(old.get(name), value):

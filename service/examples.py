@@ -89,6 +89,41 @@ JOB_EXAMPLES: Final[dict[str, Example]] = {
             "training": {"max_steps": 400},
         },
     ),
+    "copies": _example(
+        "Ten symbols after a pause",
+        "The copy task, an answer due after every step; gates that start with long memories.",
+        {
+            "name": "copy memory, 10 blanks",
+            "dataset": {"kind": "copy_memory", "lag": 10},
+            "cell": {"kind": "lstm", "hidden_size": 64},
+            "remedy": {
+                "init": {"kind": "chrono", "max_lag": 30},
+                "clipping": {"kind": "norm", "max_norm": 1.0},
+            },
+            "training": {"optimizer": {"kind": "adam", "lr": 0.005}, "max_steps": 400},
+        },
+    ),
+    "digits": _example(
+        "Handwritten digits, pixel by pixel",
+        "A GRU names a digit after its 64th pixel; held-out accuracy is in val_metric.",
+        {
+            "name": "sequential digits",
+            "dataset": {"kind": "sequential_digits"},
+            "cell": {"kind": "gru", "hidden_size": 64},
+            "training": {"optimizer": {"kind": "adam", "lr": 0.005}, "max_steps": 300},
+        },
+    ),
+    "chaos": _example(
+        "A chaotic series",
+        "Mackey-Glass, 15 steps ahead, in units of the series' own variance.",
+        {
+            "name": "Mackey-Glass, 15 steps ahead",
+            "dataset": {"kind": "mackey_glass", "seq_len": 50},
+            "cell": {"kind": "lstm", "hidden_size": 32},
+            "remedy": {"init": {"kind": "forget_bias"}},
+            "training": {"optimizer": {"kind": "adam", "lr": 0.005}, "max_steps": 300},
+        },
+    ),
 }
 
 FORK_EXAMPLES: Final[dict[str, Example]] = {

@@ -71,6 +71,23 @@ def test_adding_needs_a_gru_and_the_steps_it_takes() -> None:
     assert spec.training.max_steps == 1_200
 
 
+def test_copying_needs_gates_with_long_memories_and_the_steps_they_take() -> None:
+    """A tanh network with an orthogonal start stays at the baseline; an LSTM took 2,800 steps."""
+    spec = first_spec(length_of(50, {"kind": "copy_memory", "lag": 30}))
+
+    assert spec.remedy.init is not None
+    assert (spec.cell.kind, spec.remedy.init.kind) == ("lstm", "chrono")
+    assert spec.training.max_steps == 2_800
+
+
+def test_digits_are_learned_with_an_orthogonal_start() -> None:
+    """64 pixels are few enough for a tanh network."""
+    spec = first_spec(length_of(64, {"kind": "sequential_digits"}))
+
+    assert spec.remedy.init is not None
+    assert (spec.cell.kind, spec.remedy.init.kind) == ("rnn", "orthogonal")
+
+
 def test_plain_lstm_is_never_the_remedy() -> None:
     """Torch's own start reaches no further than tanh, so every LSTM comes with an init."""
     for code in FindingCode:

@@ -30,7 +30,15 @@ from worker.diagnosis.prescriptions.changes import (
 )
 
 # Up to these lengths a tanh network with an orthogonal start was measured to learn the task.
-_ORTHOGONAL_UP_TO: Final = {"delayed_recall": 100, "subject_recall": 100, "temporal_order": 50}
+_ORTHOGONAL_UP_TO: Final = {
+    "delayed_recall": 100,
+    "subject_recall": 100,
+    "temporal_order": 50,
+    "sequential_digits": 64,
+    "copy_memory": 0,  # at its baseline after 1,600 steps even over 30 blanks
+}
+# Nothing says how far back these have to look.
+_OF_UNKNOWN_LAG: Final = frozenset({"mackey_glass", "upload"})
 # "Somewhere around 1e-3" (cs231n, neural-networks-3); lr is raised by four powers of ten at most.
 _USUAL_UPDATE_RATIO: Final = 1e-3
 _RAISED_AT_MOST: Final = 4
@@ -46,9 +54,10 @@ def memory_changes(history: History) -> list[Change]:
     task, dataset = history.task, history.spec.dataset.kind
     if dataset == "adding":
         return [gru(steps=1_200), lstm_forget_bias(steps=3_000), identity_relu(steps=10_000)]
-    if dataset == "upload":
+    if dataset in _OF_UNKNOWN_LAG:
         return [lstm_forget_bias(), gru(), orthogonal_tanh(history.spec)]
-    gated = [chrono(kind, task.seq_len, steps=800) for kind in ("lstm", "gru")]
+    gated_steps = 2_800 if dataset == "copy_memory" else 800
+    gated = [chrono(kind, task.seq_len, steps=gated_steps) for kind in ("lstm", "gru")]
     orthogonal = orthogonal_tanh(history.spec, steps=500)
     if task.seq_len <= _ORTHOGONAL_UP_TO[dataset]:
         return [orthogonal, *gated, identity_relu()]
