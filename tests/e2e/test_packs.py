@@ -197,7 +197,7 @@ def memory_limited(stack: Stack, spare_bytes: int) -> Iterator[None]:
 
 def test_pack_without_memory_is_trained_one_by_one(embedded: Stack) -> None:
     """Jobs that do not fit together are not failed: each is trained alone, and succeeds."""
-    large = {"training": {"max_steps": 2, "batch_size": 512}}
+    large: JsonObject = {"training": {"max_steps": 2, "batch_size": 512}}
     large |= {"dataset": {"kind": "delayed_recall", "seq_len": 100}}
     large |= {"cell": {"kind": "rnn", "hidden_size": 128}}
     with memory_limited(embedded, spare_bytes=600_000_000):
@@ -209,7 +209,7 @@ def test_pack_without_memory_is_trained_one_by_one(embedded: Stack) -> None:
 
 def test_job_alone_without_memory_fails_typed(embedded: Stack) -> None:
     """A job that does not even fit by itself fails as `out_of_memory_host`, with what to lower."""
-    large = {"training": {"max_steps": 2, "batch_size": 4096}}
+    large: JsonObject = {"training": {"max_steps": 2, "batch_size": 4096}}
     large |= {"dataset": {"kind": "delayed_recall", "seq_len": 200}}
     large |= {"cell": {"kind": "rnn", "hidden_size": 400}}
     with memory_limited(embedded, spare_bytes=1_000_000_000):
