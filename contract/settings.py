@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(gt=0)] = 20.0
     """Seconds after which a silent worker has lost its job."""
     heartbeat_s: Annotated[float, Field(gt=0)] = 0.5
-    """Seconds between two looks of a worker at its job's row: renewal, cancel."""
+    """Seconds between two looks of a worker at its jobs' rows: renewal, cancel."""
     sweep_s: Annotated[float, Field(gt=0)] = 2.0
     """Seconds between two sweeps of the gateway for waiting and lost jobs."""
     poll_s: Annotated[float, Field(gt=0)] = 1.0
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     flush_s: Annotated[float, Field(gt=0)] = 0.5
     """Seconds for which a worker may hold back curve rows."""
     cancel_grace_s: Annotated[float, Field(ge=0)] = 2.0
-    """Seconds between asking a training process to end and killing it."""
+    """Seconds between asking a training process to end, or to drop a job, and killing it."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one training process."""
     max_pack_cpu: Annotated[int, Field(ge=1)] = 16

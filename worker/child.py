@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,7 +30,8 @@ def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Set
     """Train claimed jobs of one pack key, each to its end; what went wrong is written, typed.
 
     Args:
-        channel: a pipe whose other end the supervisor holds; see `DropRequests`.
+        channel: a pipe whose other end the supervisor holds; when it closes, the supervisor is
+            gone and this process and all it started end at once.
         claims: the jobs and the leases that every write names.
         device: "cpu" or "cuda".
         settings: the worker's.
@@ -38,7 +39,7 @@ def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Set
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    requests = DropRequests(channel)
+    requests = DropRequests(channel, partial(os.killpg, 0, signal.SIGKILL))
     set_up_logging(settings.log_level)
     torch.set_num_threads(settings.threads)
     store = Store(settings.resolved_database_url())
@@ -58,15 +59,12 @@ def _open_members(store: Store, claims: Sequence[Claim], settings: Settings) -> 
     artifacts = Artifacts(settings.resolved_artifacts_url())
     # Cached: jobs of one pack have one upload in common.
     read_stored = cache(partial(_read_stored, artifacts))
-    opened = [(claim, _open(store, claim, read_stored)) for claim in claims]
-    return [Member(store, artifacts, claim, dataset) for claim, dataset in opened if dataset]
-
-
-def _open(store: Store, claim: Claim, read_stored: Callable[[str], pa.Table]) -> Dataset | None:
-    dataset = None
-    with member_failures_written(store, claim.lease):
-        dataset = open_dataset(claim.spec.dataset, claim.spec.training.seed, read_stored)
-    return dataset  # noqa: RET504 - the with may end without it
+    opened: list[tuple[Claim, Dataset]] = []
+    for claim in claims:
+        with member_failures_written(store, claim.lease):
+            seed = claim.spec.training.seed
+            opened.append((claim, open_dataset(claim.spec.dataset, seed, read_stored)))
+    return [Member(store, artifacts, claim, dataset) for claim, dataset in opened]
 
 
 def _read_stored(artifacts: Artifacts, dataset_id: str) -> pa.Table:

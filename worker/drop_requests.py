@@ -1,9 +1,8 @@
 """The training process's end of the pipe to its supervisor: which jobs it is to let go of."""
 
-import os
 import queue
-import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
@@ -11,11 +10,14 @@ from multiprocessing.connection import Connection
 class DropRequests:
     """Listens from a thread of its own; what was asked for is taken between two steps.
 
-    When the pipe closes the supervisor is gone: this process and all it started end at once.
+    Args:
+        channel: to the supervisor.
+        when_closed: called once the pipe is closed, so the supervisor gone.
     """
 
-    def __init__(self, channel: Connection) -> None:
+    def __init__(self, channel: Connection, when_closed: Callable[[], None]) -> None:
         self._channel = channel
+        self._when_closed = when_closed
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -29,7 +31,7 @@ class DropRequests:
 
     def answer(self, job_id: str) -> None:
         """Tell the supervisor that nothing is done for a job any more."""
-        # Without a supervisor to hear it this process ends in a moment, see `_listen`.
+        # Without a supervisor to hear it this process ends in a moment.
         with suppress(OSError):
             self._channel.send_bytes(job_id.encode())
 
@@ -38,4 +40,4 @@ class DropRequests:
             while True:
                 self._waiting.put(self._channel.recv_bytes().decode())
         except (EOFError, OSError):
-            os.killpg(0, signal.SIGKILL)
+            self._when_closed()

@@ -36,12 +36,9 @@ class Member:
         """Take in one step."""
         self._reporter.add(step)
 
-    def report(self) -> Report | None:
-        """What came since the last report; None if the job failed and must be trained no more."""
-        report = None
-        with member_failures_written(self._store, self.lease):
-            report = self._reporter.take_report()
-        return report  # noqa: RET504 - the with may end without it
+    def take_report(self) -> Report:
+        """What came since the last report."""
+        return self._reporter.take_report()
 
     def finish(self, end: End, parameters: Callable[[], dict[str, Tensor]]) -> None:
         """Store the model, then the rest of the record and the final diagnosis with the end.

@@ -1,14 +1,14 @@
 """A pack in training: steps go to the members, reports to the store, and members leave."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
-
 from contract.store import Store
 from worker.drop_requests import DropRequests
+from worker.failures import member_failures_written
 from worker.member import Member
 from worker.training.loop import Trainer
 from worker.training.records import JobStep
@@ -34,7 +34,7 @@ class RunningPack:
         self._trainer = trainer
         self._flush_s = flush_s
         self._running = dict(enumerate(members))
-        self._flushed = -np.inf
+        self._flushed = -math.inf
 
     def train(self, requests: DropRequests) -> None:
         """Train until every member has ended or was dropped."""
@@ -55,8 +55,10 @@ class RunningPack:
             member.finish(step.end, partial(self._trainer.parameters, step.index))
 
     def _flush(self) -> None:
-        taken = {member.lease: member.report() for member in self._running.values()}
-        reports = {lease: report for lease, report in taken.items() if report}
+        reports = {}
+        for member in self._running.values():
+            with member_failures_written(self._store, member.lease):
+                reports[member.lease] = member.take_report()
         kept = self._store.leases.report_all(reports)
         self._flushed = time.monotonic()
         self._drop([index for index, member in self._running.items() if member.lease not in kept])

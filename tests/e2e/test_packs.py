@@ -1,4 +1,6 @@
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +182,39 @@ def test_worker_that_is_told_to_stop_hands_its_pack_back(roles: Stack) -> None:
     assert roles.processes[-1].wait(15) == 0
     assert statuses([roles.job(job_id) for job_id in ids]) == ["queued"] * 3
     assert not process.is_running()
+
+
+@contextmanager
+def memory_limited(stack: Stack, spare_bytes: int) -> Iterator[None]:
+    """Training processes get so much address space beyond what their fork server has."""
+    below = psutil.Process(stack.processes[-1].pid).children(recursive=True)
+    server = next(child for child in below if "forkserver" in " ".join(child.cmdline()))
+    unlimited = server.rlimit(psutil.RLIMIT_AS)
+    server.rlimit(psutil.RLIMIT_AS, (server.memory_info().vms + spare_bytes, unlimited[1]))
+    yield
+    server.rlimit(psutil.RLIMIT_AS, unlimited)
+
+
+def test_pack_without_memory_is_trained_one_by_one(embedded: Stack) -> None:
+    """Jobs that do not fit together are not failed: each is trained alone, and succeeds."""
+    large: JsonObject = {"training": {"max_steps": 2, "batch_size": 512}}
+    large |= {"dataset": {"kind": "delayed_recall", "seq_len": 100}}
+    large |= {"cell": {"kind": "rnn", "hidden_size": 128}}
+    with memory_limited(embedded, spare_bytes=600_000_000):
+        ids = start_pack(embedded, [spec_of(seed, 2, **large) for seed in range(12)])
+        jobs = [embedded.finished(job_id) for job_id in ids]
+
+    assert [(job["status"], job["attempt"]) for job in jobs] == [("succeeded", 2)] * 12
+
+
+def test_job_alone_without_memory_fails_typed(embedded: Stack) -> None:
+    """A job that does not even fit by itself fails as `out_of_memory_host`, with what to lower."""
+    large: JsonObject = {"training": {"max_steps": 2, "batch_size": 4096}}
+    large |= {"dataset": {"kind": "delayed_recall", "seq_len": 200}}
+    large |= {"cell": {"kind": "rnn", "hidden_size": 400}}
+    with memory_limited(embedded, spare_bytes=1_000_000_000):
+        job = embedded.finished(embedded.submit(**spec_of(1, 2, **large))["id"])
+
+    assert (job["status"], job["attempt"]) == ("failed", 1)
+    assert job["error"]["code"] == "out_of_memory_host"
+    assert job["error"]["param"] == "/training/batch_size"
