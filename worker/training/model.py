@@ -114,13 +114,11 @@ class Model:
 
 
 def read_out(h_KSBH: Tensor, parameters: NetworkParameters) -> Tensor:
-    """The predictions W h + b, (K, S, B, O)."""
-    jobs, steps, sequences, _ = h_KSBH.shape
-    h_KNH = h_KSBH.reshape(jobs, steps * sequences, -1)
+    """The predictions W h + b, (K, S, B, O); S may be 0."""
     prediction_KNO = torch.baddbmm(
-        parameters.bias.unsqueeze(1), h_KNH, parameters.weight.transpose(1, 2)
+        parameters.bias.unsqueeze(1), h_KSBH.flatten(1, 2), parameters.weight.transpose(1, 2)
     )
-    return prediction_KNO.view(jobs, steps, sequences, -1)
+    return prediction_KNO.view(*h_KSBH.shape[:3], parameters.bias.shape[1])
 
 
 def stack_batches(
