@@ -47,7 +47,8 @@ class LayerFlow(BaseModel):
     weight_term_norm: list[list[float | None]]
     """Frobenius norm of the term of dL/dW_hh that passes through time step t."""
     reach: list[int]
-    """Most recent time steps whose grad_norm is at least 1 % of the last one's."""
+    """Most recent time steps whose grad_norm is at least 1 % of the last one's; gaps as long as a
+    skip over time are part of them."""
 
 
 class GradientFlow(BaseModel):

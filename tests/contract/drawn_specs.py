@@ -38,6 +38,12 @@ _INITS_OF_CELL: dict[str, list[dict[str, Any]]] = {
     "gru": [{"kind": "chrono", "max_lag": 30}],
     "lstm": [{"kind": "chrono", "max_lag": 30}, {"kind": "forget_bias"}],
 }
+_SKIPS: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
+    st.none(),
+    st.builds(dict, kind=st.just("learned"), cost=st.floats(0, 1)),
+    st.builds(dict, kind=st.just("residual"), lag=st.integers(2, 8)),
+    st.just({"kind": "dilated", "base": 2}),
+)
 _ACTIVATIONS = [None, {"kind": "tanh"}, {"kind": "relu"}, {"kind": "leaky_relu"}]
 
 
@@ -45,13 +51,22 @@ _ACTIVATIONS = [None, {"kind": "tanh"}, {"kind": "relu"}, {"kind": "leaky_relu"}
 def drawn_specs(draw: st.DrawFn) -> JobSpec:
     """Any valid spec, its networks and budgets of every size."""
     cell = draw(st.sampled_from(["rnn", "gru", "lstm"]))
+    dataset = draw(_DATASETS)
+    # Skips have to be shorter than the sequences, and dilated ones need two layers.
+    skip = draw(_SKIPS) if dataset.get("seq_len", 9) > 8 else None
+    is_dilated = skip is not None and skip["kind"] == "dilated"
     inits = [None, *({"kind": kind} for kind in _INITS), *_INITS_OF_CELL[cell]]
     document = {
-        "dataset": draw(_DATASETS),
-        "cell": {"kind": cell, "hidden_size": draw(st.integers(2, 128))},
+        "dataset": dataset,
+        "cell": {
+            "kind": cell,
+            "hidden_size": draw(st.integers(2, 128)),
+            "num_layers": draw(st.integers(2, 4)) if is_dilated else 1,
+        },
         "remedy": {
             "activation": draw(st.sampled_from(_ACTIVATIONS)) if cell == "rnn" else None,
             "init": draw(st.sampled_from(inits)),
+            "skip": skip,
             "clipping": draw(_CLIPPINGS),
             "lr_control": draw(_LR_CONTROLS),
         },
