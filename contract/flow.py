@@ -59,7 +59,8 @@ class LayerFlow(BaseModel):
     """Frobenius norm of the term of dL/dW_hh (of an lru dL/dLambda) that passes through time step
     t; null for min_gru and min_lstm, which have no recurrent weights."""
     reach: list[int]
-    """Most recent time steps whose grad_norm is at least 1 % of the last one's."""
+    """Most recent time steps whose grad_norm is at least 1 % of the last one's; gaps as long as a
+    skip over time are part of them."""
 
 
 class GradientFlow(BaseModel):

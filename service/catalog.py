@@ -15,6 +15,7 @@ from contract.spec import (
     Init,
     LrControl,
     Optimizer,
+    Skip,
 )
 
 _SOURCE = re.compile(r"\bSource: (?P<source>.+?)\.?\s*$", re.DOTALL)
@@ -54,7 +55,7 @@ class Catalog(BaseModel):
     datasets: list[Entry]
     cells: list[Entry]
     remedies: dict[str, list[Entry]]
-    """By family: activation, init, clipping, lr_control."""
+    """By family: activation, init, skip, clipping, lr_control."""
     optimizers: list[Entry]
 
 
@@ -63,6 +64,7 @@ def make_catalog() -> Catalog:
     families = {
         "activation": Activation,
         "init": Init,
+        "skip": Skip,
         "clipping": Clipping,
         "lr_control": LrControl,
     }

@@ -64,6 +64,13 @@ _INITS_OF_CELL: dict[str, list[dict[str, Any]]] = {
     "min_lstm": _XAVIER_AND_KAIMING,
     "lru": [],
 }
+_SKIPS: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
+    st.none(),
+    st.builds(dict, kind=st.just("learned"), cost=st.floats(0, 1)),
+    st.builds(dict, kind=st.just("residual"), lag=st.integers(2, 8)),
+    st.just({"kind": "dilated", "base": 2}),
+)
+_LONGEST_SKIP = 8
 _ACTIVATIONS = [None, {"kind": "tanh"}, {"kind": "relu"}, {"kind": "leaky_relu"}]
 
 
@@ -72,9 +79,14 @@ def drawn_specs(draw: st.DrawFn) -> JobSpec:
     """Any valid spec, its networks and budgets of every size."""
     kind = draw(st.sampled_from(list(_INITS_OF_CELL)))
     inits = [None, {"kind": "default"}, *_INITS_OF_CELL[kind]]
-    num_layers = draw(st.integers(1, 3))
     dataset = draw(_DATASETS)
-    is_next_token = dataset.get("task", {}).get("kind") == "next_token"
+    task = dataset.get("task", {})
+    is_next_token = task.get("kind") == "next_token"
+    # Skips have to be shorter than the sequences, and dilated ones need two layers.
+    length = dataset.get("seq_len") or task.get("seq_len", 9)
+    skip = draw(_SKIPS) if length > _LONGEST_SKIP and kind in {"rnn", "gru", "lstm"} else None
+    is_dilated = skip is not None and skip["kind"] == "dilated"
+    num_layers = draw(st.integers(2 if is_dilated else 1, 4))
     cell = {
         "kind": kind,
         "hidden_size": draw(st.integers(2, 128)),
@@ -89,6 +101,7 @@ def drawn_specs(draw: st.DrawFn) -> JobSpec:
         "remedy": {
             "activation": draw(st.sampled_from(_ACTIVATIONS)) if kind == "rnn" else None,
             "init": draw(st.sampled_from(inits)),
+            "skip": skip,
             "clipping": draw(_CLIPPINGS),
             "lr_control": draw(_LR_CONTROLS),
         },

@@ -83,7 +83,7 @@ def test_example_of_the_contract_is_accepted() -> None:
          ("remedy", "clipping", "agc", "clipping")),
         ({"remedy": {"lr_control": {"kind": "guarded", "window": 1}}},
          ("remedy", "lr_control", "guarded", "window")),
-        ({"remedy": {"skip": {"kind": "residual", "lag": 3}}}, ("remedy", "skip")),
+        ({"remedy": {"skip": {"kind": "residual", "lag": 1}}}, ("remedy", "skip", "residual", "lag")),
         ({"dataset": {"kind": "upload", "dataset_id": "../../etc", "task": {"kind": "forecast",
           "target": "x", "inputs": ["x"], "seq_len": 5}}}, ("dataset", "upload", "dataset_id")),
     ],

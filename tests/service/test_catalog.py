@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from contract.spec import Activation, Cell, Clipping, Dataset, Init, LrControl, Optimizer
+from contract.spec import Activation, Cell, Clipping, Dataset, Init, LrControl, Optimizer, Skip
 from tests.service.gateway import JsonObject, create
 
 
@@ -36,6 +36,7 @@ def test_catalog_holds_every_kind_of_the_spec(catalog: JsonObject) -> None:
         "optimizers": kinds(Optimizer),
         "activation": kinds(Activation),
         "init": kinds(Init),
+        "skip": kinds(Skip),
         "clipping": kinds(Clipping),
         "lr_control": kinds(LrControl),
     }
