@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+from contract.merge_patch import apply_merge_patch
 from tests.experiments.experiment import Band, JsonObject, Measure
 
 RECALL_SOLVED: Final = 0.02
@@ -49,7 +50,6 @@ def job(
     *,
     remedy: JsonObject,
     lr: float = 1e-3,
-    hidden_size: int = 64,
 ) -> JsonObject:
     """A spec with what most rows share: 64 units, Adam, 64 sequences, gradient norm clipped at 1.
 
@@ -59,11 +59,10 @@ def job(
         max_steps: of training.
         remedy: besides the clipping, which it may replace.
         lr: of Adam.
-        hidden_size: of the cell.
     """
     return {
         "dataset": dataset,
-        "cell": {"kind": cell, "hidden_size": hidden_size},
+        "cell": {"kind": cell, "hidden_size": 64},
         "remedy": {"clipping": CLIPPED, **remedy},
         "training": {
             "optimizer": {"kind": "adam", "lr": lr},
@@ -74,12 +73,16 @@ def job(
     }
 
 
+def patched(spec: JsonObject, patch: JsonObject) -> JsonObject:
+    """The spec changed by a JSON Merge Patch, as a fork changes it."""
+    merged: JsonObject = apply_merge_patch(spec, patch)
+    return merged
+
+
 def until(spec: JsonObject, below: float, eval_every: int = 100) -> JsonObject:
     """The spec, ended at the first evaluation below a held-out loss."""
     stop = {"kind": "target", "below": below}
-    training = spec["training"]
-    assert isinstance(training, dict)
-    return {**spec, "training": {**training, "eval_every": eval_every, "stop": stop}}
+    return patched(spec, {"training": {"eval_every": eval_every, "stop": stop}})
 
 
 def solved(below: float) -> tuple[Band, ...]:
@@ -92,11 +95,11 @@ def stuck(low: float, high: float) -> tuple[Band, ...]:
     return Band(Measure.BEST_LOSS, low=low), Band(Measure.LAST_LOSS, high=high)
 
 
-def around(baseline: float, share: float) -> tuple[Band, ...]:
-    """Stuck within a share of the baseline."""
-    return stuck(baseline * (1 - share), baseline * (1 + share))
+def around(baseline: float, margin: float) -> tuple[Band, ...]:
+    """Stuck within so much of the baseline."""
+    return stuck(baseline - margin, baseline + margin)
 
 
 def recall_stuck() -> tuple[Band, ...]:
     """Within 2 % of ln 8."""
-    return around(math.log(8), 0.02)
+    return around(math.log(8), 0.02 * math.log(8))

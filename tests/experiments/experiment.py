@@ -28,7 +28,9 @@ class Measure(StrEnum):
     LAST_OVER_FIRST = "last loss over first"  #: of the evaluations
     NONFINITE_STEPS = "non-finite steps"  #: steps whose loss or gradient was not finite
     CLIPPED = "share of steps clipped"
-    FLOW_RATIO = "flow ratio"  #: gradient at the first time step over that at the last, before training
+    FLOW_RATIO = (
+        "flow ratio"  #: gradient at the first time step over that at the last, before training
+    )
     REACH = "reach"  #: time steps the gradient reaches before training
     SPECTRAL_RADIUS = "spectral radius"  #: of W_hh before training
 

@@ -11,10 +11,12 @@ from tests.experiments.arms import (
     ORTHOGONAL,
     RECALL_SOLVED,
     adding,
+    around,
     chrono,
     copy,
     job,
     order,
+    patched,
     recall,
     recall_stuck,
     solved,
@@ -62,9 +64,7 @@ _RECALL: Final = (
     Experiment(
         "E4b",
         "recall 200, LSTM, chrono start",
-        until(
-            job(recall(200), "lstm", 600, remedy={"init": chrono(200)}, lr=5e-3), RECALL_SOLVED
-        ),
+        until(job(recall(200), "lstm", 600, remedy={"init": chrono(200)}, lr=5e-3), RECALL_SOLVED),
         solved(RECALL_SOLVED),
         Published("learned", "Tallec & Ollivier 2018"),
         verdict=Verdict.HEALTHY,
@@ -85,7 +85,7 @@ _ORDER: Final = (
         "E6a",
         "temporal order 100, tanh, torch's start",
         job(order(100), "rnn", 2_000, remedy={}),
-        stuck(math.log(4) - 0.02, math.log(4) + 0.02),
+        around(math.log(4), 0.02),
         Published("1.386", "ln 4; the log in Pascanu et al.'s code"),
         verdict=Verdict.VANISHING_GRADIENT,
     ),
@@ -93,7 +93,7 @@ _ORDER: Final = (
         "E6a",
         "temporal order 100, LSTM, forget bias 1",
         job(order(100), "lstm", 2_000, remedy={"init": FORGET_BIAS}, lr=5e-3),
-        stuck(math.log(4) - 0.02, math.log(4) + 0.02),
+        around(math.log(4), 0.02),
         Published("1.386", "ln 4; the log in Pascanu et al.'s code"),
         verdict=Verdict.VANISHING_GRADIENT,
         is_quick=False,
@@ -101,13 +101,15 @@ _ORDER: Final = (
     Experiment(
         "E6b",
         "temporal order 100, LSTM, chrono start",
-        until(
-            job(order(100), "lstm", 800, remedy={"init": chrono(100)}, lr=5e-3), RECALL_SOLVED
-        ),
+        until(job(order(100), "lstm", 800, remedy={"init": chrono(100)}, lr=5e-3), RECALL_SOLVED),
         solved(RECALL_SOLVED),
         Published("learned by an LSTM", "Hochreiter & Schmidhuber 1997, task 6a"),
         verdict=Verdict.HEALTHY,
     ),
+)
+
+_ADDING_50: Final = patched(
+    job(adding(50), "gru", 2_500, remedy={}), {"cell": {"hidden_size": 110}}
 )
 
 _ADDING: Final = (
@@ -158,13 +160,7 @@ _ADDING: Final = (
         "E13",
         "adding 50 as published with it, Skip GRU of 110 units",
         until(
-            job(
-                adding(50),
-                "gru",
-                2_500,
-                remedy={"skip": {"kind": "learned", "cost": 0.0}},
-                hidden_size=110,
-            ),
+            patched(_ADDING_50, {"remedy": {"skip": {"kind": "learned", "cost": 0.0}}}),
             ADDING_SOLVED,
         ),
         solved(ADDING_SOLVED),
@@ -176,7 +172,7 @@ _ADDING: Final = (
     Experiment(
         "E13",
         "adding 50 as published with it, GRU of 110 units",
-        until(job(adding(50), "gru", 2_500, remedy={}, hidden_size=110), ADDING_SOLVED),
+        until(_ADDING_50, ADDING_SOLVED),
         solved(ADDING_SOLVED),
         Published("learned", "Campos et al. 2018, table 1"),
         verdict=Verdict.HEALTHY,

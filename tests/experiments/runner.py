@@ -36,9 +36,7 @@ def run(experiment: Experiment) -> tuple[Outcome, ...]:
 
 
 def _seeded(experiment: Experiment, seed: int) -> JobSpec:
-    return JobSpec.model_validate(
-        apply_merge_patch(experiment.spec, {"training": {"seed": seed}})
-    )
+    return JobSpec.model_validate(apply_merge_patch(experiment.spec, {"training": {"seed": seed}}))
 
 
 def _outcome(spec: JobSpec, task: Task, steps_S: Sequence[JobStep]) -> Outcome:

@@ -1,16 +1,27 @@
 """Experiments on the gradient's flow before training, explosions, spikes and learning rates."""
 
+from dataclasses import replace
 from typing import Final
 
 import torch
 
 from contract.diagnosis import Verdict
-from tests.experiments.arms import CLIPPED, ORTHOGONAL, RECALL_SOLVED, adding, job, order, recall
-from tests.experiments.arms import solved, until
+from tests.experiments.arms import (
+    CLIPPED,
+    ORTHOGONAL,
+    RECALL_SOLVED,
+    adding,
+    job,
+    order,
+    patched,
+    recall,
+    solved,
+    until,
+)
 from tests.experiments.experiment import Band, Experiment, JsonObject, Measure, Published
 from tests.experiments.spike import SPIKE_STEP, SpikedTrainer
 
-_UNTRAINED_STEPS = 1
+_UNTRAINED = 1
 """Flow is measured in the backward pass of step 1, before the first update."""
 
 _ALMOST_LINEAR: Final[JsonObject] = {"kind": "leaky_relu", "negative_slope": 1 - 1e-12}
@@ -26,7 +37,7 @@ def _scaled_orthogonal(scale: float) -> Experiment:
     return Experiment(
         "E1",
         f"linear, W_hh {scale} times orthogonal, float64",
-        job(adding(101), "rnn", _UNTRAINED_STEPS, remedy=remedy),
+        job(adding(101), "rnn", _UNTRAINED, remedy=remedy),
         (Band(Measure.FLOW_RATIO, ratio * (1 - 1e-6), ratio * (1 + 1e-6)),),
         Published(f"{scale}^100 = {ratio:.5g}", "Pascanu et al. 2013, section 2"),
         dtype=torch.float64,
@@ -38,7 +49,7 @@ _FLOW: Final = (
     Experiment(
         "E2",
         "tanh, torch's start",
-        job(adding(100), "rnn", _UNTRAINED_STEPS, remedy={}),
+        job(adding(100), "rnn", _UNTRAINED, remedy={}),
         (Band(Measure.SPECTRAL_RADIUS, 0.5, 0.7), Band(Measure.REACH, high=15)),
         Published("spectral radius 1/√3 = 0.577", "the circular law; Girko 1985"),
     ),
@@ -53,47 +64,41 @@ _EXPLOSIVE: Final[dict[str, tuple[JsonObject, float]]] = {
 }
 
 
-def _explosion(arm: str, *, is_clipped: bool) -> Experiment:
+def _unclipped(arm: str) -> Experiment:
     remedy, lr = _EXPLOSIVE[arm]
     spec = job(adding(100), "rnn", 300, remedy={**remedy, "clipping": None})
-    training: JsonObject = {
-        "optimizer": {"kind": "sgd", "lr": lr}, "batch_size": 64, "max_steps": 300
-    }
-    if is_clipped:
-        return Experiment(
-            "E10",
-            f"adding 100, SGD, {arm}, clipped at 1",
-            {**spec, "remedy": {**remedy, "clipping": CLIPPED}, "training": training},
-            (Band(Measure.NONFINITE_STEPS, high=0),),
-            Published("clipping keeps it finite", "Pascanu et al. 2013"),
-        )
     return Experiment(
         "E10",
         f"adding 100, SGD, {arm}, not clipped",
-        {**spec, "training": training},
+        patched(spec, {"training": {"optimizer": {"kind": "sgd", "lr": lr}}}),
         (Band(Measure.NONFINITE_STEPS, low=1),),
         Published("the gradient explodes", "Pascanu et al. 2013"),
         verdict=Verdict.DIVERGED,
     )
 
 
-_EXPLOSIONS: Final = tuple(
-    _explosion(arm, is_clipped=is_clipped)
-    for arm in _EXPLOSIVE
-    for is_clipped in (False, True)
-)
+def _clipped(arm: str) -> Experiment:
+    return replace(
+        _unclipped(arm),
+        arm=f"adding 100, SGD, {arm}, clipped at 1",
+        spec=patched(_unclipped(arm).spec, {"remedy": {"clipping": CLIPPED}}),
+        gate=(Band(Measure.NONFINITE_STEPS, high=0), Band(Measure.CLIPPED, low=0.9)),
+        published=Published("clipping keeps it finite", "Pascanu et al. 2013"),
+        verdict=None,
+    )
+
+
+_EXPLOSIONS: Final = tuple(make(arm) for arm in _EXPLOSIVE for make in (_unclipped, _clipped))
 
 
 def _spike(arm: str, clipping: JsonObject | None, gate: Band, published: Published) -> Experiment:
     remedy: JsonObject = {"init": ORTHOGONAL, "clipping": clipping}
     spec = job(order(30), "rnn", 260, remedy=remedy)
-    training = spec["training"]
-    assert isinstance(training, dict)
     return Experiment(
         "E11",
-        f"temporal order 30, loss × 1e6 at step {SPIKE_STEP}, {arm}",
+        f"temporal order 30, loss x 1e6 at step {SPIKE_STEP}, {arm}",
         # Evaluated just before the spike and at the end.
-        {**spec, "training": {**training, "eval_every": SPIKE_STEP - 1}},
+        patched(spec, {"training": {"eval_every": SPIKE_STEP - 1}}),
         (gate,),
         published,
         trainer=SpikedTrainer,
@@ -109,8 +114,16 @@ _SPIKES: Final = (
         Band(Measure.LAST_LOSS, low=1),
         Published("a spike undoes training", "SPAM: Huang et al. 2025"),
     ),
+    _spike(
+        "value",
+        {"kind": "value", "clip_value": 1.0},
+        Band(Measure.LAST_LOSS, high=1),
+        Published("little harm", "Mikolov 2012"),
+    ),
     _spike("norm", CLIPPED, _RECOVERED, Published("no harm", "Pascanu et al. 2013")),
-    _spike("zclip", {"kind": "zclip"}, _RECOVERED, Published("no harm", "ZClip: Kumar et al. 2025")),
+    _spike(
+        "zclip", {"kind": "zclip"}, _RECOVERED, Published("no harm", "ZClip: Kumar et al. 2025")
+    ),
     _spike(
         "auto",
         {"kind": "auto", "percentile": 10},
