@@ -1,4 +1,4 @@
-.PHONY: demo test serve bench check openapi clean
+.PHONY: demo test serve bench experiments experiments-long check openapi clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,12 @@ serve: .venv/installed ## the embedded stack in the foreground
 
 bench: .venv/installed ## how soon a job's first step can be read
 	$(BIN)/python -m benchmarks.first_step
+
+experiments: .venv/installed ## published behaviour that must come out, about three minutes
+	$(BIN)/python -m tests.experiments
+
+experiments-long: .venv/installed ## all of it, about an hour
+	$(BIN)/python -m tests.experiments --long
 
 check: .venv/installed ## format, lint, import walls, types
 	$(BIN)/ruff format --check .
