@@ -128,6 +128,7 @@ _ADDING: Final = (
         job(adding(100), "rnn", 5_000, remedy={}),
         stuck(0.14, ADDING_BASELINE * 1.1),
         Published("0.177 at 600 steps", "Bai, Kolter & Koltun 2018, table 1"),
+        verdict=Verdict.VANISHING_GRADIENT,
         is_quick=False,
     ),
     Experiment(

@@ -31,24 +31,15 @@ def write_table(path: Path, results: Sequence[Result]) -> None:
     path.write_text(with_table(path.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
-def cells(result: Result) -> tuple[str, ...]:
-    """A row's cells; what is equal for all seeds is said once."""
-    return (
+def _row(result: Result) -> str:
+    cells = (
         result.id,
         result.arm,
         result.gate,
         f"{result.published} ({result.source})",
-        _by_seed([seed.figures for seed in result.seeds]),
-        _by_seed([str(seed.steps) for seed in result.seeds]),
-        _by_seed([seed.verdict for seed in result.seeds]),
-        f"{sum(seed.passed for seed in result.seeds)} of {len(result.seeds)}"
-        + ("" if result.passed else ": NO"),
+        result.figures,
+        result.steps,
+        result.verdicts,
+        result.count,
     )
-
-
-def _row(result: Result) -> str:
-    return f"| {' | '.join(cells(result))} |"
-
-
-def _by_seed(values: Sequence[str]) -> str:
-    return values[0] if len(set(values)) == 1 else ", ".join(values)
+    return f"| {' | '.join(cells)} |"

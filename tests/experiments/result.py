@@ -39,6 +39,27 @@ class Result:
         """As the experiment's."""
         return f"{self.id}: {self.arm}"
 
+    @property
+    def figures(self) -> str:
+        """By seed."""
+        return _by_seed([seed.figures for seed in self.seeds])
+
+    @property
+    def steps(self) -> str:
+        """By seed."""
+        return _by_seed([str(seed.steps) for seed in self.seeds])
+
+    @property
+    def verdicts(self) -> str:
+        """By seed."""
+        return _by_seed([seed.verdict for seed in self.seeds])
+
+    @property
+    def count(self) -> str:
+        """How many seeds passed, and whether that was too few."""
+        passed = f"{sum(seed.passed for seed in self.seeds)} of {len(self.seeds)}"
+        return passed if self.passed else f"{passed}: NO"
+
 
 _RESULTS = TypeAdapter(tuple[Result, ...])
 
@@ -78,3 +99,8 @@ def _seed_result(experiment: Experiment, outcome: Outcome) -> SeedResult:
         verdict=outcome.verdict.value,
         passed=experiment.passes(outcome),
     )
+
+
+def _by_seed(values: Sequence[str]) -> str:
+    """What is equal for all seeds is said once."""
+    return values[0] if len(set(values)) == 1 else ", ".join(values)
