@@ -38,4 +38,4 @@ def _draw(generator: np.random.Generator, size: int, seq_len: int) -> Batch:
     x_NTI[rows_N, first_N, 1] = 1
     x_NTI[rows_N, second_N, 1] = 1
     sum_N = x_NTI[rows_N, first_N, 0] + x_NTI[rows_N, second_N, 0]
-    return Batch(x_NTI, sum_N[:, np.newaxis])
+    return Batch(x_NTI, sum_N[:, np.newaxis, np.newaxis])

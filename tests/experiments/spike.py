@@ -1,10 +1,11 @@
-"""A trainer whose loss is multiplied by a million at one step."""
+"""A trainer whose loss is multiplied by a million at one step.
+
+Shapes: K jobs of a pack, P parameters of one job.
+"""
 
 from torch import Tensor
 
-from worker.cells.cell import LayerBackward
 from worker.training.loop import Trainer
-from worker.training.model import NetworkPass
 
 SPIKE_STEP = 201
 """So that the evaluation at step 200 is the last one before it."""
@@ -15,8 +16,7 @@ _FACTOR = 1e6
 class SpikedTrainer(Trainer):
     """A factor on the loss is the same factor on every gradient, before any clipping."""
 
-    def _backward(self, forward: NetworkPass, target: Tensor) -> list[LayerBackward]:
-        backwards = super()._backward(forward, target)
+    def _update(self, loss_K: Tensor, lrs: list[float]) -> list[list[float]]:
         if self._step == SPIKE_STEP:
-            self._gradients_KP.mul_(_FACTOR)
-        return backwards
+            self._gradients.flat_KP.mul_(_FACTOR)
+        return super()._update(loss_K, lrs)

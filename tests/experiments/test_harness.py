@@ -85,5 +85,5 @@ def test_the_published_adding_problem_marks_the_first_tenth_and_the_second_half(
     assert marked_N2[:, 0].max() < 5
     assert marked_N2[:, 1].min() >= 25
     assert -0.5 <= value_NT.min() < value_NT.max() < 0.5
-    np.testing.assert_allclose(batch.target[:, 0], (value_NT * marker_NT).sum(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(batch.target.ravel(), (value_NT * marker_NT).sum(axis=1), rtol=1e-6)
     np.testing.assert_allclose((batch.target**2).mean(), 1 / 6, rtol=0.05)
