@@ -8,12 +8,18 @@ import torch
 
 from contract.diagnosis import Verdict
 from contract.spec import JobSpec
-from tests.experiments.arms import adding, job
-from tests.experiments.experiment import Band, Experiment, Measure, Outcome, Published
+from tests.experiments.arms import adding, job, patched, recall
+from tests.experiments.experiment import (
+    Band,
+    Experiment,
+    Measure,
+    Outcome,
+    Published,
+    open_by_spec,
+)
 from tests.experiments.skip_rnn_adding import open_skip_rnn_adding
 from tests.experiments.spike import SPIKE_STEP, SpikedTrainer
 from tests.experiments.table import EXPERIMENTS
-from tests.worker.training.tiny_tasks import TinyDataset, tiny_spec
 from worker.training.loop import Trainer
 from worker.training.pack import Pack
 
@@ -63,8 +69,9 @@ def test_experiments_have_unique_names_in_order() -> None:
 
 def test_the_spike_multiplies_one_gradient_by_a_million() -> None:
     """Up to its step a spiked run is the plain one, bit for bit; there its norm is 1e6 times it."""
-    spec = tiny_spec(max_steps=SPIKE_STEP, eval_every=SPIKE_STEP)
-    pack = Pack([(spec, TinyDataset())])
+    tiny = patched(job(recall(3), "rnn", SPIKE_STEP, remedy={}), {"cell": {"hidden_size": 4}})
+    spec = JobSpec.model_validate(tiny)
+    pack = Pack([(spec, open_by_spec(spec))])
 
     plain, spiked = (
         [step.record.grad_norm for (step,) in trainer(pack, torch.device("cpu")).steps()]
