@@ -87,7 +87,7 @@ _ORDER: Final = (
         "temporal order 30, tanh, orthogonal start",
         until(job(order(30), "rnn", 500, remedy={"init": ORTHOGONAL}), RECALL_SOLVED),
         solved(RECALL_SOLVED),
-        Published("learned at 20 to 50 steps, with a regulariser", "Pascanu et al. 2013"),
+        Published("learned, with a regulariser", "Pascanu et al. 2013"),
         verdict=Verdict.HEALTHY,
     ),
     Experiment(
