@@ -1,4 +1,4 @@
-.PHONY: demo test serve bench check openapi clean
+.PHONY: demo test serve bench experiments experiments-long check openapi clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +23,12 @@ serve: .venv/installed ## the embedded stack in the foreground
 
 bench: .venv/peers ## against plain torch, JAX, Lightning and Keras; ROWS="rnn lstm" picks rows
 	$(BIN)/python -m benchmarks $(ROWS)
+
+experiments: .venv/installed ## published behaviour that must come out, about three minutes
+	$(BIN)/python -m tests.experiments
+
+experiments-long: .venv/installed ## all of it, about an hour
+	$(BIN)/python -m tests.experiments --long
 
 check: .venv/installed ## format, lint, import walls, types
 	$(BIN)/ruff format --check .
