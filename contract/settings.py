@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     max_pack_cuda: Annotated[int, Field(ge=1)] = 64
     """Most jobs of equal shapes that a GPU worker trains together."""
 
+    activation_bytes: Annotated[int, Field(ge=1)] = 268_435_456
+    """Memory for the states that one job's backward pass needs; beyond it they are computed again."""
+
     max_attempts: Annotated[int, Field(ge=1)] = 5
     """Claims of one job before it fails as `worker_lost`."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 1_048_576

@@ -48,7 +48,9 @@ def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Set
             members = _open_members(store, claims, settings)
             if members:
                 jobs = [(member.claim.spec, member.dataset) for member in members]
-                trainer = Trainer(Pack(jobs), torch.device(device))
+                trainer = Trainer(
+                    Pack(jobs), torch.device(device), budget_bytes=settings.activation_bytes
+                )
                 RunningPack(store, members, trainer, settings.flush_s).train(requests)
     finally:
         store.close()

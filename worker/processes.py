@@ -32,7 +32,7 @@ def _cuda_is_available() -> bool:
 
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["worker.child"])
+    context.set_forkserver_preload(["worker.preloaded"])
     return context
 
 

@@ -1,8 +1,4 @@
-"""Trains a network of each cell for one step, so that what a first step loads is there already.
-
-Imported by the fork server: the training processes it forks have the compiled kernels in memory.
-The first time on a machine they are compiled, which takes half a minute, and kept on disk.
-"""
+"""Trains a network of each cell for one step, so that what a first step loads is there already."""
 
 import pyarrow as pa
 import torch

@@ -21,12 +21,15 @@ from worker.training.dropout import dropout_masks
 from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
 from worker.training.lesson import Exercise, Lesson, Teacher
+from worker.training.memory import segment_steps
 from worker.training.model import stack_batches
 from worker.training.norms import update_norms
 from worker.training.optimizers import make_optimizer
 from worker.training.pack import Pack
 from worker.training.records import FlowRecord, JobStep, StepRecord
 from worker.training.snapshots import Snapshots
+
+DEFAULT_BUDGET_BYTES = 2**28
 
 
 def train(
@@ -43,16 +46,26 @@ class Trainer:
         pack: the jobs.
         device: where the tensors live.
         dtype: of the parameters and everything computed; float32 or float64.
+        budget_bytes: for what one job's backward pass needs of its forward pass; beyond it time is
+            cut into segments.
     """
 
     def __init__(
-        self, pack: Pack, device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        pack: Pack,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        budget_bytes: int = DEFAULT_BUDGET_BYTES,
     ) -> None:
         self._pack = pack
         self._device = device
         self._dtype = dtype
         layout, specs = pack.layout, pack.specs
-        self._teacher = Teacher(pack.model(device, dtype), layout)
+        segments = segment_steps(
+            specs[0], pack.seq_len, layout.input_size, budget_bytes, dtype.itemsize
+        )
+        self._teacher = Teacher(pack.model(device, dtype), layout, segments)
         self._judges = [pack.alone(index).model(device, dtype) for index in range(len(specs))]
         self._parameters = layout.buffer(pack.initial_parameters(dtype).to(device))
         self._before_KP = torch.empty_like(self._parameters.flat_KP)

@@ -39,6 +39,11 @@ class Pack:
         task = self.datasets[0].task
         self.layout = ParameterLayout(self.specs[0], task.input_size, task.output_size)
 
+    @property
+    def seq_len(self) -> int:
+        """Time steps of every sequence."""
+        return self.datasets[0].task.seq_len
+
     def alone(self, index: int) -> "Pack":
         """A pack of one of the jobs, to judge it by itself."""
         return Pack([self._jobs[index]])
