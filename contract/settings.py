@@ -61,8 +61,7 @@ class Settings(BaseSettings):
     max_parameters: Annotated[int, Field(ge=1)] = 50_000_000
     """Most parameters of one network."""
     max_state_floats: Annotated[int, Field(ge=1)] = 500_000_000
-    """Most numbers of one batch's states: batch_size * seq_len * hidden_size * num_layers, twice
-    that if bidirectional."""
+    """Most numbers of one batch's states, and of its answers if they are due at every step."""
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
     """Most jobs that may wait at once."""
 
