@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     """Most jobs of equal shapes that a GPU worker trains together."""
 
     activation_bytes: Annotated[int, Field(ge=1)] = 268_435_456
-    """Memory for the states that one job's backward pass needs; beyond it they are computed again."""
+    """Memory for the states that a job's backward pass needs; beyond it they are computed again."""
 
     max_attempts: Annotated[int, Field(ge=1)] = 5
     """Claims of one job before it fails as `worker_lost`."""

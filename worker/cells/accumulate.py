@@ -64,3 +64,9 @@ def count_flat_gates(gates_N: Floats) -> int:
     for at in range(gates_N.size):
         flat += abs(gates_N[at] - np.float32(0.5)) > _FLAT_FROM
     return flat
+
+
+@compiled
+def empty_grad_x(jobs: int, time_steps: int, inputs: int, sequences: int) -> Floats:
+    """Room for the gradient by the inputs; with `inputs` 0 if it is not needed."""
+    return np.empty((jobs, time_steps, inputs, sequences), np.float32)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from worker.cells.compiled import compiled, inlined
 
+Float = np.float32
 Floats = NDArray[np.float32]
 
 _LIMIT = np.float32(7.90531110763549805)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from contract.spec import DilatedSkip, JobSpec, LearnedSkip, ResidualSkip
 from worker.cells.bidirectional import Bidirectional
@@ -22,6 +22,7 @@ from worker.cells.residual import ResidualCell
 from worker.cells.rnn.cpu import RnnCpu
 from worker.cells.rnn.reference import RnnReference
 from worker.cells.skipping import SkippingCell
+from worker.cells.skipping_cpu import SkippingCpu
 from worker.cells.unrolled import UnrolledCell
 from worker.remedies.activations import Nonlinearity, make_nonlinearity
 
@@ -50,7 +51,7 @@ def _with_skip(
     """A layer's cell with the skip over time that the remedy asks for."""
     match specs[0].remedy.skip:
         case LearnedSkip():
-            return SkippingCell(_make_unrolled(specs, device, dtype), _costs(specs, device, dtype))
+            return _make_skipping(specs, device, dtype)
         case ResidualSkip(lag=lag):
             return ResidualCell(_make_cell(specs, device, dtype), lag)
         case DilatedSkip(base=base):
@@ -69,10 +70,20 @@ def _make_dilated(
     return DilatedCell(make_cell, dilation)
 
 
-def _costs(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> Tensor:
+def _make_skipping(
+    specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype
+) -> RecurrentCell:
     skips = [spec.remedy.skip for spec in specs]
     costs = [skip.cost for skip in skips if isinstance(skip, LearnedSkip)]
-    return torch.tensor(costs, device=device, dtype=dtype).view(-1, 1, 1)
+    if _has_kernels(device, dtype):
+        nonlinearity = _nonlinearity(specs, device, dtype)
+        return SkippingCpu(specs[0].cell.kind, nonlinearity, np.array(costs, np.float32))
+    cost_K11 = torch.tensor(costs, device=device, dtype=dtype).view(-1, 1, 1)
+    return SkippingCell(_make_unrolled(specs, device, dtype), cost_K11)
+
+
+def _has_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    return device.type == "cpu" and dtype == torch.float32
 
 
 def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> RecurrentCell:
@@ -84,7 +95,7 @@ def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtyp
             return MinimalReference(MinLstmGates())
         case "lru":
             return LruReference()
-        case _ if device.type == "cpu" and dtype == torch.float32:
+        case _ if _has_kernels(device, dtype):
             return _make_kernel(specs, device, dtype)
         case _:
             return _make_unrolled(specs, device, dtype)

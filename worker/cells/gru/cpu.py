@@ -20,6 +20,7 @@ from worker.cells.accumulate import (
     add_outside,
     add_term,
     count_flat_gates,
+    empty_grad_x,
     sum_of_squares,
 )
 from worker.cells.cell import LayerBackward, LayerPass, State
@@ -49,13 +50,14 @@ class GruCpu:
     ) -> LayerPass:
         """Run over all time steps."""
         size = parameters["weight_hh"].shape[2]
-        x_KTIB, weights = sequences_last(x_KTBI), _stack_weights(parameters)
+        x_KTIB, weights = sequences_last(x_KTBI), stack_gru_weights(parameters)
         kept = _forward(x_KTIB, part_of_state(initial, 0, x_KTIB, size), weights)
         h_KTBH = states_of(kept[0], size)
         return _GruCpuPass(h_KTBH, (h_KTBH[:, -1],), weights, kept)
 
 
-def _stack_weights(parameters: LayerParameters) -> Weights:
+def stack_gru_weights(parameters: LayerParameters) -> Weights:
+    """The three parts of W."""
     size = parameters["weight_hh"].shape[2]
     input_KGI, hidden_KGH = parameters["weight_ih"], parameters["weight_hh"]
     input_KG1, hidden_KG1 = parameters["bias_ih"][..., None], parameters["bias_hh"][..., None]
@@ -69,7 +71,8 @@ def _stack_weights(parameters: LayerParameters) -> Weights:
     )
 
 
-def _unstack_gradients(grads: Weights, gradients: LayerParameters) -> None:
+def unstack_gru_gradients(grads: Weights, gradients: LayerParameters) -> None:
+    """Fill a layer's gradients from those of the three parts of W."""
     grad_KNF, grad_KHQ, grad_KHR = grads
     weight_ih, weight_hh = gradients["weight_ih"].numpy(), gradients["weight_hh"].numpy()
     bias_ih, bias_hh = gradients["bias_ih"].numpy(), gradients["bias_hh"].numpy()
@@ -103,7 +106,7 @@ class _GruCpuPass(LayerPass):
         grads, grad_x_KTIB, norms_2KT, flat_K = _backward(
             self.kept, self.weights, sequences_last(grad_h_KSBH), grad_KHB, needs_grad_x
         )
-        _unstack_gradients(grads, gradients)
+        unstack_gru_gradients(grads, gradients)
         return LayerBackward(
             grad_x_KTBI=torch.from_numpy(grad_x_KTIB).transpose(2, 3) if needs_grad_x else None,
             grad_initial=(torch.from_numpy(grad_KHB).transpose(1, 2),),
@@ -125,15 +128,24 @@ def _forward(x_KTIB: Floats, first_KHB: Floats, weights: Weights) -> tuple[Float
     gates_KTGB = np.empty((jobs, time_steps, 3 * size, sequences), np.float32)
     m_KTHB = np.empty((jobs, time_steps, size, sequences), np.float32)
     for job in range(jobs):
+        weights_of_job = (weights[0][job], weights[1][job], weights[2][job])
         for step in range(time_steps):
-            z_FB, gates_GB, m_HB = z_KTFB[job, step], gates_KTGB[job, step], m_KTHB[job, step]
-            multiply(weights[0][job], z_FB, gates_GB[: 2 * size], False)
-            multiply(weights[1][job], z_FB[: size + 1], m_HB, False)
-            multiply(weights[2][job], z_FB[size:], gates_GB[2 * size :], False)
-            h_before = z_FB[:size].reshape(-1)
-            h_after = z_KTFB[job, step + 1, :size].reshape(-1)
-            _update_state(gates_GB.reshape(-1), m_HB.reshape(-1), h_before, h_after)
+            h_HB = z_KTFB[job, step + 1, :size]
+            step_gru(
+                weights_of_job, z_KTFB[job, step], gates_KTGB[job, step], m_KTHB[job, step], h_HB
+            )
     return z_KTFB, gates_KTGB, m_KTHB
+
+
+@compiled
+def step_gru(weights: Weights, z_FB: Floats, gates_GB: Floats, m_HB: Floats, h_HB: Floats) -> None:
+    """The gates, m and the new h from W z; the h before is the first part of z."""
+    size = m_HB.shape[0]
+    multiply(weights[0], z_FB, gates_GB[: 2 * size], False)
+    multiply(weights[1], z_FB[: size + 1], m_HB, False)
+    multiply(weights[2], z_FB[size:], gates_GB[2 * size :], False)
+    h_before = z_FB[:size].reshape(-1)
+    _update_state(gates_GB.reshape(-1), m_HB.reshape(-1), h_before, h_HB.reshape(-1))
 
 
 @compiled
@@ -165,38 +177,69 @@ def _backward(
     """
     z_KTFB, gates_KTGB, m_KTHB = kept
     (jobs, rows, reads, sequences), size = z_KTFB.shape, m_KTHB.shape[2]
-    grad_x_KTIB = np.empty(
-        (jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences), np.float32
-    )
-    grad_KNF, grad_KHQ = np.zeros_like(weights[0]), np.zeros_like(weights[1])
-    grad_KHR = np.zeros_like(weights[2])
+    grad_x_KTIB = empty_grad_x(jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences)
+    grad_weights = (np.zeros_like(weights[0]), np.zeros_like(weights[1]), np.zeros_like(weights[2]))
     norms_2KT, flat_K = np.empty((2, jobs, rows - 1)), np.zeros(jobs)
-    term_NF = np.empty(weights[0].shape[1:], np.float32)
-    term_HQ = np.empty(weights[1].shape[1:], np.float32)
+    terms = (np.empty_like(weights[0][0]), np.empty_like(weights[1][0]))
     for job in range(jobs):
+        weights_of_job = (weights[0][job], weights[1][job], weights[2][job])
+        grads_of_job = (grad_weights[0][job], grad_weights[1][job], grad_weights[2][job])
         grad_HB = grad_KHB[job]
-        grad_N = grad_HB.reshape(-1)
         for step in range(rows - 2, -1, -1):
-            z_FB, gates_GB, m_HB = z_KTFB[job, step], gates_KTGB[job, step], m_KTHB[job, step]
-            add_outside(grad_N, outside_KSHB[job], rows - 2 - step)
-            norms_2KT[0, job, step] = np.sqrt(sum_of_squares(grad_N))
+            gates_GB = gates_KTGB[job, step]
+            add_outside(grad_HB.reshape(-1), outside_KSHB[job], rows - 2 - step)
+            norms_2KT[0, job, step] = np.sqrt(sum_of_squares(grad_HB.reshape(-1)))
             flat_K[job] += count_flat_gates(gates_GB[: 2 * size].reshape(-1))
-            _to_deltas(gates_GB.reshape(-1), m_HB.reshape(-1), z_FB[:size].reshape(-1), grad_N)
-            gates_NB, new_HB = gates_GB[: 2 * size], gates_GB[2 * size :]
-            multiply_right_transposed(gates_NB, z_FB, term_NF, False)
-            multiply_right_transposed(m_HB, z_FB[: size + 1], term_HQ, False)
-            multiply_right_transposed(new_HB, z_FB[size:], grad_KHR[job], True)
-            squares = add_term(term_NF, grad_KNF[job], size)
-            squares += add_term(term_HQ, grad_KHQ[job], size)
-            norms_2KT[1, job, step] = np.sqrt(squares)
-            if needs_grad_x:
-                into_IB = grad_x_KTIB[job, step]
-                multiply_left_transposed(weights[0][job][:, size + 1 :], gates_NB, into_IB, False)
-                multiply_left_transposed(weights[2][job][:, 1:], new_HB, into_IB, True)
-            multiply_left_transposed(weights[0][job][:, :size], gates_NB, grad_HB, True)
-            multiply_left_transposed(weights[1][job][:, :size], m_HB, grad_HB, True)
+            norms_2KT[1, job, step] = step_back_gru(
+                weights_of_job,
+                (z_KTFB[job, step], gates_GB, m_KTHB[job, step]),
+                grad_HB,
+                grads_of_job,
+                terms,
+                grad_x_KTIB[job, step],
+            )
         flat_K[job] /= 2 * size * sequences * (rows - 1)
-    return (grad_KNF, grad_KHQ, grad_KHR), grad_x_KTIB, norms_2KT, flat_K
+    return grad_weights, grad_x_KTIB, norms_2KT, flat_K
+
+
+@compiled
+def step_back_gru(
+    weights: Weights,
+    kept: tuple[Floats, Floats, Floats],
+    grad_HB: Floats,
+    grad_weights: Weights,
+    terms: tuple[Floats, Floats],
+    grad_x_IB: Floats,
+) -> float:
+    """Go back over a step; `grad_HB` by the new h is overwritten by that of the h before.
+
+    Args:
+        weights: the parts of W.
+        kept: z, the gates and m (both overwritten by their deltas).
+        grad_HB: by h.
+        grad_weights: the step's terms are added to them.
+        terms: scratch.
+        grad_x_IB: overwritten; without rows if it is not needed.
+
+    Returns:
+        The norm of the term of dL/dW_hh.
+    """
+    z_FB, gates_GB, m_HB = kept
+    size = m_HB.shape[0]
+    before, gates_N = z_FB[:size].reshape(-1), gates_GB.reshape(-1)
+    _to_deltas(gates_N, m_HB.reshape(-1), before, grad_HB.reshape(-1))
+    gates_NB, new_HB = gates_GB[: 2 * size], gates_GB[2 * size :]
+    multiply_right_transposed(gates_NB, z_FB, terms[0], False)
+    multiply_right_transposed(m_HB, z_FB[: size + 1], terms[1], False)
+    multiply_right_transposed(new_HB, z_FB[size:], grad_weights[2], True)
+    squares = add_term(terms[0], grad_weights[0], size)
+    squares += add_term(terms[1], grad_weights[1], size)
+    if grad_x_IB.shape[0]:
+        multiply_left_transposed(weights[0][:, size + 1 :], gates_NB, grad_x_IB, False)
+        multiply_left_transposed(weights[2][:, 1:], new_HB, grad_x_IB, True)
+    multiply_left_transposed(weights[0][:, :size], gates_NB, grad_HB, True)
+    multiply_left_transposed(weights[1][:, :size], m_HB, grad_HB, True)
+    return float(np.sqrt(squares))
 
 
 @compiled

@@ -19,6 +19,7 @@ from worker.cells.accumulate import (
     add_outside,
     add_term,
     count_flat_gates,
+    empty_grad_x,
     sum_of_squares,
 )
 from worker.cells.cell import LayerBackward, LayerPass, State
@@ -110,15 +111,27 @@ def _forward(
     c_KTHB = np.empty((jobs, time_steps + 1, size, sequences), np.float32)
     c_KTHB[:, 0] = first[1]
     for job in range(jobs):
-        weight_GF = weight_KGF[job]
         for step in range(time_steps):
-            gates_GB = gates_KTGB[job, step]
-            multiply(weight_GF, z_KTFB[job, step], gates_GB, False)
-            _open_gates(gates_GB, size)
-            c_before, c_after = c_KTHB[job, step].reshape(-1), c_KTHB[job, step + 1].reshape(-1)
-            h_N = z_KTFB[job, step + 1, :size].reshape(-1)
-            _update_state(gates_GB.reshape(-1), c_before, c_after, h_N)
+            step_lstm(
+                weight_KGF[job],
+                z_KTFB[job, step],
+                c_KTHB[job, step],
+                gates_KTGB[job, step],
+                c_KTHB[job, step + 1],
+                z_KTFB[job, step + 1, :size],
+            )
     return z_KTFB, gates_KTGB, c_KTHB
+
+
+@compiled
+def step_lstm(
+    weight_GF: Floats, z_FB: Floats, c_HB: Floats, gates_GB: Floats, new_c_HB: Floats, h_HB: Floats
+) -> None:
+    """The gates, the new c and the new h from W z and the c before."""
+    multiply(weight_GF, z_FB, gates_GB, False)
+    _open_gates(gates_GB, c_HB.shape[0])
+    gates_N = gates_GB.reshape(-1)
+    _update_state(gates_N, c_HB.reshape(-1), new_c_HB.reshape(-1), h_HB.reshape(-1))
 
 
 @compiled
@@ -163,33 +176,72 @@ def _backward(
     """
     z_KTFB, gates_KTGB, c_KTHB = kept
     (jobs, rows, reads, sequences), size = z_KTFB.shape, c_KTHB.shape[2]
-    grad_x_KTIB = np.empty(
-        (jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences), np.float32
-    )
+    grad_x_KTIB = empty_grad_x(jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences)
     grad_weight_KGF = np.zeros_like(weight_KGF)
     norms_2KT, flat_K = np.empty((2, jobs, rows - 1)), np.zeros(jobs)
-    term_GF = np.empty(weight_KGF.shape[1:], np.float32)
+    term_GF = np.empty_like(weight_KGF[0])
     for job in range(jobs):
-        weight_GF, grad_HB = weight_KGF[job], grads[0][job]
-        grad_h, grad_c = grad_HB.reshape(-1), grads[1][job].reshape(-1)
+        grad_HB, grad_c_HB = grads[0][job], grads[1][job]
+        grad_h, grad_c = grad_HB.reshape(-1), grad_c_HB.reshape(-1)
         for step in range(rows - 2, -1, -1):
             gates_GB = gates_KTGB[job, step]
-            gates_N = gates_GB.reshape(-1)
             add_outside(grad_h, outside_KSHB[job], rows - 2 - step)
             squares = sum_of_squares(grad_h) + sum_of_squares(grad_c)
             norms_2KT[0, job, step] = np.sqrt(squares)
-            flat_K[job] += count_flat_gates(gates_N[: 2 * grad_h.size])
-            flat_K[job] += count_flat_gates(gates_N[3 * grad_h.size :])
-            c_before, c_after = c_KTHB[job, step].reshape(-1), c_KTHB[job, step + 1].reshape(-1)
-            _to_deltas(gates_N, c_before, c_after, grad_h, grad_c)
-            multiply_right_transposed(gates_GB, z_KTFB[job, step], term_GF, False)
-            norms_2KT[1, job, step] = np.sqrt(add_term(term_GF, grad_weight_KGF[job], size))
-            if needs_grad_x:
-                into_IB = grad_x_KTIB[job, step]
-                multiply_left_transposed(weight_GF[:, size + 1 :], gates_GB, into_IB, False)
-            multiply_left_transposed(weight_GF[:, :size], gates_GB, grad_HB, False)
+            flat_K[job] += count_flat(gates_GB, size)
+            norms_2KT[1, job, step] = step_back_lstm(
+                weight_KGF[job],
+                (z_KTFB[job, step], gates_GB, c_KTHB[job, step], c_KTHB[job, step + 1]),
+                (grad_HB, grad_c_HB),
+                grad_weight_KGF[job],
+                term_GF,
+                grad_x_KTIB[job, step],
+            )
         flat_K[job] /= 3 * size * sequences * (rows - 1)
     return grad_weight_KGF, grad_x_KTIB, norms_2KT, flat_K
+
+
+@compiled
+def count_flat(gates_GB: Floats, size: int) -> int:
+    """How many of the gates i, f, o are at their flat ends; before they become deltas."""
+    input_forget = count_flat_gates(gates_GB[: 2 * size].reshape(-1))
+    return input_forget + count_flat_gates(gates_GB[3 * size :].reshape(-1))
+
+
+@compiled
+def step_back_lstm(
+    weight_GF: Floats,
+    kept: tuple[Floats, Floats, Floats, Floats],
+    grads: tuple[Floats, Floats],
+    grad_weight_GF: Floats,
+    term_GF: Floats,
+    grad_x_IB: Floats,
+) -> float:
+    """Go back over a step; `grads` by new h and c are overwritten by those of h and c before.
+
+    Args:
+        weight_GF: W.
+        kept: z, the gates (overwritten by their deltas), the c before and the new one.
+        grads: by h and by c, each (H, B).
+        grad_weight_GF: the step's term is added to it.
+        term_GF: scratch.
+        grad_x_IB: overwritten; without rows if it is not needed.
+
+    Returns:
+        The norm of the term of dL/dW_hh.
+    """
+    z_FB, gates_GB, c_HB, new_c_HB = kept
+    grad_HB, grad_c_HB = grads
+    size = grad_HB.shape[0]
+    gates_N = gates_GB.reshape(-1)
+    before, after = c_HB.reshape(-1), new_c_HB.reshape(-1)
+    _to_deltas(gates_N, before, after, grad_HB.reshape(-1), grad_c_HB.reshape(-1))
+    multiply_right_transposed(gates_GB, z_FB, term_GF, False)
+    squares = add_term(term_GF, grad_weight_GF, size)
+    if grad_x_IB.shape[0]:
+        multiply_left_transposed(weight_GF[:, size + 1 :], gates_GB, grad_x_IB, False)
+    multiply_left_transposed(weight_GF[:, :size], gates_GB, grad_HB, False)
+    return float(np.sqrt(squares))
 
 
 @compiled

@@ -13,10 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.cells.accumulate import Doubles, Flags, add_outside, add_term, sum_of_squares
+from worker.cells.accumulate import (
+    Doubles,
+    Flags,
+    add_outside,
+    add_term,
+    empty_grad_x,
+    sum_of_squares,
+)
 from worker.cells.cell import LayerBackward, LayerPass, State
 from worker.cells.compiled import compiled
-from worker.cells.elementwise import tanh
+from worker.cells.elementwise import Float, tanh
 from worker.cells.flow import LayerFlow
 from worker.cells.matmul import (
     Floats,
@@ -105,18 +112,24 @@ def _forward(
     z_KTFB = stack_inputs(x_KTIB, first_KHB)
     size = weight_KHF.shape[1]
     for job in range(z_KTFB.shape[0]):
-        z_TFB, weight_HF, slope = z_KTFB[job], weight_KHF[job], slope_K[job]
+        z_TFB = z_KTFB[job]
         for step in range(z_TFB.shape[0] - 1):
             h_HB = z_TFB[step + 1, :size]
-            multiply(weight_HF, z_TFB[step], h_HB, False)
-            h_N = h_HB.reshape(-1)
-            if is_tanh:
-                for at in range(h_N.size):
-                    h_N[at] = tanh(h_N[at])
-            else:
-                for at in range(h_N.size):
-                    h_N[at] = h_N[at] if h_N[at] > 0 else slope * h_N[at]
+            step_rnn(weight_KHF[job], z_TFB[step], h_HB, is_tanh, slope_K[job])
     return z_KTFB
+
+
+@compiled
+def step_rnn(weight_HF: Floats, z_FB: Floats, h_HB: Floats, is_tanh: bool, slope: Float) -> None:
+    """The new state, phi(W z)."""
+    multiply(weight_HF, z_FB, h_HB, False)
+    h_N = h_HB.reshape(-1)
+    if is_tanh:
+        for at in range(h_N.size):
+            h_N[at] = tanh(h_N[at])
+    else:
+        for at in range(h_N.size):
+            h_N[at] = h_N[at] if h_N[at] > 0 else slope * h_N[at]
 
 
 @compiled
@@ -136,44 +149,72 @@ def _backward(
     """
     is_tanh, can_die, slope_K = nonlinearity
     (jobs, rows, reads, sequences), size = z_KTFB.shape, weight_KHF.shape[1]
-    grad_x_KTIB = np.empty(
-        (jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences), np.float32
-    )
+    grad_x_KTIB = empty_grad_x(jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences)
     grad_weight_KHF = np.zeros_like(weight_KHF)
     norms_2KT = np.empty((2, jobs, rows - 1))
     flat_K, silent_KH = np.zeros(jobs), np.zeros((jobs, size), np.bool_)
-    delta_HB = np.empty((size, sequences), np.float32)
-    term_HF = np.empty((size, reads), np.float32)
+    delta_HB, term_HF = np.empty_like(grad_KHB[0]), np.empty_like(weight_KHF[0])
     for job in range(jobs):
-        z_TFB, weight_HF, grad_HB = z_KTFB[job], weight_KHF[job], grad_KHB[job]
+        z_TFB, grad_HB = z_KTFB[job], grad_KHB[job]
         for step in range(rows - 2, -1, -1):
-            grad_N, delta_N = grad_HB.reshape(-1), delta_HB.reshape(-1)
-            h_N = z_TFB[step + 1, :size].reshape(-1)
-            add_outside(grad_N, outside_KSHB[job], rows - 2 - step)
-            norms_2KT[0, job, step] = np.sqrt(sum_of_squares(grad_N))
-            if is_tanh:
-                for at in range(grad_N.size):
-                    delta_N[at] = grad_N[at] * (_ONE - h_N[at] * h_N[at])
-            else:
-                slope = slope_K[job]
-                for at in range(grad_N.size):
-                    delta_N[at] = grad_N[at] if h_N[at] > 0 else slope * grad_N[at]
-            multiply_right_transposed(delta_HB, z_TFB[step], term_HF, False)
-            squares = add_term(term_HF, grad_weight_KHF[job], size)
-            norms_2KT[1, job, step] = np.sqrt(squares)
-            if needs_grad_x:
-                into_IB = grad_x_KTIB[job, step]
-                multiply_left_transposed(weight_HF[:, size + 1 :], delta_HB, into_IB, False)
-            multiply_left_transposed(weight_HF[:, :size], delta_HB, grad_HB, False)
+            h_HB = z_TFB[step + 1, :size]
+            add_outside(grad_HB.reshape(-1), outside_KSHB[job], rows - 2 - step)
+            norms_2KT[0, job, step] = np.sqrt(sum_of_squares(grad_HB.reshape(-1)))
+            to_delta(h_HB, grad_HB, delta_HB, is_tanh, slope_K[job])
+            norms_2KT[1, job, step] = step_back_rnn(
+                weight_KHF[job],
+                z_TFB[step],
+                delta_HB,
+                grad_HB,
+                grad_weight_KHF[job],
+                term_HF,
+                grad_x_KTIB[job, step],
+            )
         if is_tanh:
-            flat_K[job] = _count_flat(z_TFB[1:], size) / (size * sequences * (rows - 1))
+            flat_K[job] = count_flat_ends(z_TFB[1:], size) / (size * sequences * (rows - 1))
         if can_die:
-            _find_silent(z_TFB[1:], silent_KH[job])
+            find_silent(z_TFB[1:], silent_KH[job])
     return grad_weight_KHF, grad_x_KTIB, norms_2KT, flat_K, silent_KH
 
 
 @compiled
-def _count_flat(z_TFB: Floats, size: int) -> int:
+def to_delta(h_HB: Floats, grad_HB: Floats, delta_HB: Floats, is_tanh: bool, slope: Float) -> None:
+    """The gradient by what phi squashes: dL/dh phi', phi' from h."""
+    h_N, grad_N, delta_N = h_HB.reshape(-1), grad_HB.reshape(-1), delta_HB.reshape(-1)
+    if is_tanh:
+        for at in range(grad_N.size):
+            delta_N[at] = grad_N[at] * (_ONE - h_N[at] * h_N[at])
+    else:
+        for at in range(grad_N.size):
+            delta_N[at] = grad_N[at] if h_N[at] > 0 else slope * grad_N[at]
+
+
+@compiled
+def step_back_rnn(
+    weight_HF: Floats,
+    z_FB: Floats,
+    delta_HB: Floats,
+    grad_HB: Floats,
+    grad_weight_HF: Floats,
+    term_HF: Floats,
+    grad_x_IB: Floats,
+) -> float:
+    """Go back through W: `grad_HB` is overwritten by the gradient by the state before.
+
+    Returns:
+        The norm of the term of dL/dW_hh.
+    """
+    size = grad_HB.shape[0]
+    multiply_right_transposed(delta_HB, z_FB, term_HF, False)
+    squares = add_term(term_HF, grad_weight_HF, size)
+    if grad_x_IB.shape[0]:
+        multiply_left_transposed(weight_HF[:, size + 1 :], delta_HB, grad_x_IB, False)
+    multiply_left_transposed(weight_HF[:, :size], delta_HB, grad_HB, False)
+    return float(np.sqrt(squares))
+
+
+@compiled
+def count_flat_ends(z_TFB: Floats, size: int) -> int:
     """Activations at the flat ends of tanh."""
     flat = 0
     for step in range(z_TFB.shape[0]):
@@ -184,7 +225,7 @@ def _count_flat(z_TFB: Floats, size: int) -> int:
 
 
 @compiled
-def _find_silent(z_TFB: Floats, silent_H: Flags) -> None:
+def find_silent(z_TFB: Floats, silent_H: Flags) -> None:
     """Whether a unit is 0 at every step and in every sequence."""
     for unit in range(silent_H.size):
         silent_H[unit] = True
