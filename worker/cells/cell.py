@@ -17,8 +17,8 @@ from torch import Tensor
 from worker.cells.flow import LayerFlow
 from worker.training.parameters import LayerParameters
 
-#: What one time step hands on to the next, each (K, B, H): h, and of an LSTM also c. Skips over time
-#: hand on more, in shapes of their own behind the pack axis.
+#: What one time step hands on to the next, each (K, B, H): h, and of an LSTM also c. Skips over
+#: time hand on more, in shapes of their own behind the pack axis.
 State = tuple[Tensor, ...]
 
 
