@@ -18,7 +18,8 @@ from worker.cells.flow import LayerFlow
 from worker.training.parameters import LayerParameters
 
 #: What one time step hands on to the next, each (K, B, H): h, and of an LSTM also c; of an LRU its
-#: complex state. A bidirectional layer's are followed by those of its other direction.
+#: complex state. A bidirectional layer's are followed by those of its other direction. Skips over
+#: time hand on more, in shapes of their own behind the pack axis.
 State = tuple[Tensor, ...]
 
 

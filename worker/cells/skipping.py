@@ -3,7 +3,8 @@
     s_t = u_t S(s_{t-1}, x_t) + (1-u_t) s_{t-1}
 
 u_t is the gate's, see `update_gate.py`; of an LSTM it reads c_t, as in the authors' code. What is
-minimised has `cost` times the mean over the batch of sum_t u_t added to the loss.
+minimised has `cost` times the mean over the batch of sum_t u_t added to the loss; so has what the
+gradients, and the flow, are of.
 
 Shapes: K jobs of a pack, T time steps, S of them with a gradient from outside, B sequences,
 I inputs, H hidden units.

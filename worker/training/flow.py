@@ -36,9 +36,9 @@ def reach(norm_T: NDArray[np.float64], span: int = 1) -> int:
             has gaps as long as they are.
     """
     last = norm_T[-1]
-    reached_T = norm_T >= max(REACH_SHARE * last, FLOW_FLOOR)
-    if not reached_T[-1]:
+    if np.isnan(last) or last < FLOW_FLOOR:
         return 0
+    reached_T = norm_T >= max(REACH_SHARE * last, FLOW_FLOOR)
     ages = np.flatnonzero(reached_T[::-1])
     breaks = np.flatnonzero(np.diff(ages) > span)
     return int(ages[breaks[0] if len(breaks) else -1]) + 1
@@ -55,8 +55,15 @@ class PackFlow:
     spectral_radius_K: list[float] | None
     update_fraction_K: list[float] | None = None
 
-    def record(self, step: int, index: int, *, span: int = 1, with_radius: bool) -> FlowRecord:
-        """One job's record; a radius that is not finite becomes None. For `span` see `reach`."""
+    def record(self, step: int, index: int, *, with_radius: bool, span: int = 1) -> FlowRecord:
+        """One job's record; a spectral radius that is not finite becomes None.
+
+        Args:
+            step: of the training.
+            index: the job's place in the pack.
+            with_radius: whether the record is to have the spectral radius.
+            span: see `reach`.
+        """
         dead_K = self.dead_fraction_K
         radius_K = self.spectral_radius_K if with_radius else None
         return FlowRecord(

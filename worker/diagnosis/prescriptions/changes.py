@@ -10,6 +10,12 @@ from worker.diagnosis.prescriptions.change import Change, JsonObject, revised
 # With these each change was measured to learn; tanh networks fail to recall at 0.01.
 _LR_WITH_GATES: Final = 0.005
 _LR_WITHOUT_GATES: Final = 0.001
+RESIDUAL_LAG: Final = 10
+"""Steps that a prescribed residual connection leaps: about as many as a tanh network reaches by
+itself at torch's start, as it has to lead the gradient to every step in between."""
+_DILATED_LAYERS: Final = 3
+DILATION: Final = 16
+"""Of the top layer of a prescribed dilated network."""
 _UNIT_CLIPPING: Final[JsonObject] = {"kind": "norm", "max_norm": 1.0}
 _ORTHOGONAL: Final[JsonObject] = {"kind": "orthogonal", "gain": 1.0}
 
@@ -105,6 +111,42 @@ def _orthogonal_title(spec: JobSpec) -> str:
     if init is not None and init.model_dump() == _ORTHOGONAL:
         return f"Keep the orthogonal start, use Adam at lr {_LR_WITHOUT_GATES}, clip at 1"
     return "Start W_hh orthogonal, clip at 1"
+
+
+def residual(steps: int = 0) -> Change:
+    """The same cell with a connection from each state to the one `RESIDUAL_LAG` steps later."""
+    skip: JsonObject = {"kind": "residual", "lag": RESIDUAL_LAG}
+
+    def apply(spec: JobSpec) -> JobSpec:
+        if spec.cell.kind in {"gru", "lstm"}:
+            return revised(_use_gates(spec, spec.cell.kind, None, steps), remedy={"skip": skip})
+        return _use_rnn(spec, {"activation": None, "init": None, "skip": skip}, steps)
+
+    return Change(
+        f"Connect each state to the one {RESIDUAL_LAG} steps later, clip at 1",
+        apply,
+        f"a gradient that leaps {RESIDUAL_LAG} steps at a time has a tenth of the way to go; so a "
+        "tanh network learns to recall over 400 steps, from torch's own start",
+        "Lin et al. 1996; Zhang et al. 2016",
+    )
+
+
+def dilated(steps: int = 0) -> Change:
+    """Three tanh layers, of which the second and third read the states of 4 and 16 steps before."""
+    skip: JsonObject = {"kind": "dilated", "base": 4}
+    remedy: JsonObject = {"activation": None, "init": None, "skip": skip}
+
+    def apply(spec: JobSpec) -> JobSpec:
+        deep = revised(spec, cell={"num_layers": _DILATED_LAYERS}, remedy={"skip": None})
+        return _use_rnn(deep, remedy, steps)
+
+    return Change(
+        f"Use {_DILATED_LAYERS} tanh layers with dilations 1, 4 and {DILATION}, clip at 1",
+        apply,
+        f"the gradient leaps {DILATION} steps at a time through the top layer, and the others lead "
+        "it to every step; so it learns the order of two symbols over 100 steps within 200 updates",
+        "Chang et al. 2017",
+    )
 
 
 def identity_relu(steps: int = 0) -> Change:
