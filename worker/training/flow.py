@@ -6,11 +6,14 @@ Shapes: K jobs of a pack, L layers, T time steps, H hidden units.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from worker.cells.compiled import compiled_exactly
 from worker.cells.flow import LayerFlow
 from worker.training.measures import spectral_radius
 from worker.training.parameters import NetworkParameters
@@ -35,13 +38,24 @@ def reach(norm_T: NDArray[np.float64], span: int = 1) -> int:
         span: time steps that one connection goes back at most: a gradient that comes by skips
             has gaps as long as they are.
     """
+    return _count_reach(norm_T, span, REACH_SHARE, FLOW_FLOOR)
+
+
+@compiled_exactly
+def _count_reach(norm_T: NDArray[np.float64], span: int, share: float, floor: float) -> int:
     last = norm_T[-1]
-    if np.isnan(last) or last < FLOW_FLOOR:
+    if np.isnan(last) or last < floor:
         return 0
-    reached_T = norm_T >= max(REACH_SHARE * last, FLOW_FLOOR)
-    ages = np.flatnonzero(reached_T[::-1])
-    breaks = np.flatnonzero(np.diff(ages) > span)
-    return int(ages[breaks[0] if len(breaks) else -1]) + 1
+    least = max(share * last, floor)
+    reached, missed = 1, 0
+    for age in range(1, norm_T.size):
+        if norm_T[norm_T.size - 1 - age] >= least:
+            reached, missed = age + 1, 0
+        else:
+            missed += 1
+        if missed == span:
+            break
+    return reached
 
 
 @dataclass(frozen=True)
@@ -88,19 +102,28 @@ def collect_flow(
         parameters: before the update.
         with_radius: whether the spectral radius is wanted: it costs more than the rest.
     """
-    grad_norm_KLT = torch.stack([layer.grad_norm_KT for layer in layers], dim=1)
-    term_norm_KLT = torch.stack([layer.weight_term_norm_KT for layer in layers], dim=1)
-    saturation_K = torch.stack([layer.saturation_K for layer in layers]).mean(dim=0)
-    silent = [layer.silent_KH for layer in layers if layer.silent_KH is not None]
+    silent = [_on_host(layer.silent_KH) for layer in layers if layer.silent_KH is not None]
     updated = [layer.update_fraction_K for layer in layers if layer.update_fraction_K is not None]
     return PackFlow(
-        grad_norm_KLT=grad_norm_KLT.cpu().numpy(),
-        weight_term_norm_KLT=term_norm_KLT.cpu().numpy(),
-        saturation_K=saturation_K.tolist(),
-        dead_fraction_K=torch.cat(silent, dim=1).double().mean(dim=1).tolist() if silent else None,
+        grad_norm_KLT=np.stack([_on_host(layer.grad_norm_KT) for layer in layers], axis=1),
+        weight_term_norm_KLT=np.stack(
+            [_on_host(layer.weight_term_norm_KT) for layer in layers], axis=1
+        ),
+        saturation_K=_mean([layer.saturation_K for layer in layers]),
+        dead_fraction_K=np.concatenate(silent, axis=1).mean(axis=1).tolist() if silent else None,
         spectral_radius_K=spectral_radius(parameters).tolist() if with_radius else None,
-        update_fraction_K=torch.stack(updated).mean(dim=0).tolist() if updated else None,
+        update_fraction_K=_mean(updated) if updated else None,
     )
+
+
+def _on_host(values: Tensor) -> NDArray[Any]:
+    return values.cpu().numpy()
+
+
+def _mean(shares: Sequence[Tensor]) -> list[float]:
+    """By job, over layers."""
+    mean: list[float] = np.mean([_on_host(share_K) for share_K in shares], axis=0).tolist()
+    return mean
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -8,26 +8,22 @@ so that the others keep their bits.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from contract.spec import longest_skip
 from worker.datasets.task import Batch
-from worker.remedies.clipping import make_clipping
-from worker.remedies.constraints import make_constraint
 from worker.training.dropout import dropout_masks
 from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
 from worker.training.lesson import Exercise, Lesson, Teacher
 from worker.training.memory import segment_steps
 from worker.training.model import stack_batches
-from worker.training.norms import update_norms
-from worker.training.optimizers import make_optimizer
 from worker.training.pack import Pack
-from worker.training.records import FlowRecord, JobStep, StepRecord
+from worker.training.records import FlowRecord, JobStep
 from worker.training.snapshots import Snapshots
+from worker.training.update import Measured, Update
 
 DEFAULT_BUDGET_BYTES = 2**28
 
@@ -68,19 +64,9 @@ class Trainer:
         self._teacher = Teacher(pack.model(device, dtype), layout, segments)
         self._judges = [pack.alone(index).model(device, dtype) for index in range(len(specs))]
         self._parameters = layout.buffer(pack.initial_parameters(dtype).to(device))
-        self._before_KP = torch.empty_like(self._parameters.flat_KP)
         self._gradients = layout.buffer(torch.zeros_like(self._parameters.flat_KP))
-        optimizers = [spec.training.optimizer for spec in specs]
-        self._optimizer = make_optimizer(optimizers, layout.num_parameters, device, dtype)
-        self._clipping = make_clipping([spec.remedy.clipping for spec in specs], layout, device)
-        self._constraint = make_constraint([spec.remedy.init for spec in specs], layout)
-        self._snapshots = Snapshots(
-            [
-                self._parameters.flat_KP,
-                *self._optimizer.state.values(),
-                *self._clipping.state.values(),
-            ]
-        )
+        self._update = Update(specs, layout, device, dtype)
+        self._snapshots = Snapshots([self._parameters.flat_KP, *self._update.state])
         self._jobs = [JobRun(spec, data) for spec, data in zip(specs, pack.datasets, strict=True)]
         self._batches: list[Batch] = []
         self._step = 0
@@ -114,7 +100,13 @@ class Trainer:
             self._next_exercise(), self._parameters.network, self._gradients, measure=measure
         )
         flow = self._collect(lesson) if measure else None
-        measured = self._update(lesson.loss_K, lrs)
+        measured = self._update.apply(
+            self._parameters.flat_KP,
+            self._gradients.flat_KP,
+            lesson.loss_K,
+            lrs,
+            [job.running for job in self._jobs],
+        )
         job_steps = [
             self._job_step(index, lrs[index], measured[index], flow)
             for index, job in enumerate(self._jobs)
@@ -146,26 +138,8 @@ class Trainer:
             with_radius=any(job.is_radius_step(self._step) for job in self._jobs),
         )
 
-    def _update(self, loss_K: Tensor, lrs: list[float]) -> "list[_Measured]":
-        """Clip and update where loss and gradient are finite."""
-        parameters_KP, gradients_KP = self._parameters.flat_KP, self._gradients.flat_KP
-        running_K = torch.tensor([job.running for job in self._jobs])
-        active_K = loss_K.isfinite() & running_K.to(self._device, non_blocking=True)
-        self._constraint.project_gradients_(gradients_KP, parameters_KP)
-        norm_K, coef_K = self._clipping.clip(gradients_KP, parameters_KP, active_K)
-        active_K &= norm_K.isfinite()
-        self._before_KP.copy_(parameters_KP)
-        lr_K = torch.tensor(lrs, dtype=torch.float64)
-        self._optimizer.step(parameters_KP, gradients_KP, lr_K, active_K)
-        self._constraint.retract_(parameters_KP, self._before_KP, active_K)
-        norms = update_norms(parameters_KP, self._before_KP)
-        columns = [loss_K, norm_K, coef_K, *norms, active_K]
-        # The one moment of a step at which the host waits for the device.
-        rows = torch.stack([column.double() for column in columns], dim=1).tolist()
-        return [_Measured(*row) for row in rows]
-
     def _job_step(
-        self, index: int, lr: float, measured: "_Measured", flow: PackFlow | None
+        self, index: int, lr: float, measured: Measured, flow: PackFlow | None
     ) -> JobStep:
         job, record = self._jobs[index], measured.record(self._step, lr)
         flow_record = self._flow_record(flow, index) if flow else None
@@ -203,27 +177,3 @@ class Trainer:
         for index, job in enumerate(self._jobs):
             if job.wants_snapshot(self._step):
                 self._snapshots.keep(index)
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What an update showed of one job; as it came, inf and nan too."""
-
-    loss: float
-    grad_norm: float
-    clip_coef: float
-    param_norm: float
-    before_norm: float  #: of the parameters before the update
-    update_norm: float
-    updated: float  #: 1 if the update was made, 0 if it was refused
-
-    def record(self, step: int, lr: float) -> StepRecord:
-        return StepRecord(
-            step=step,
-            loss=self.loss,
-            lr=lr,
-            grad_norm=self.grad_norm,
-            clip_coef=self.clip_coef,
-            param_norm=self.param_norm,
-            update_ratio=self.update_norm / self.before_norm if self.before_norm else 0.0,
-        )

@@ -58,11 +58,12 @@ class PackClipping:
             coef_K: norm after over norm before, float64, in (0, 1]; exactly 1 if nothing was cut.
         """
         norm_K = gradient_norm(gradients_KP)
-        coef_K = torch.ones_like(norm_K)
         if not self._rules:
-            return norm_K, coef_K
+            return norm_K, torch.ones_like(norm_K)
         sound_K = norm_K.isfinite() if active_K is None else norm_K.isfinite() & active_K
-        for rule in self._rules:
+        first, *others = self._rules
+        coef_K = first.clip_(gradients_KP, parameters_KP, norm_K, sound_K)
+        for rule in others:
             # A job has one rule, and the others answer 1 for it.
             coef_K = coef_K * rule.clip_(gradients_KP, parameters_KP, norm_K, sound_K)
         return norm_K, coef_K
