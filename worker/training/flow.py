@@ -122,8 +122,8 @@ def _on_host(values: Tensor) -> NDArray[Any]:
 
 def _mean(shares: Sequence[Tensor]) -> list[float]:
     """By job, over layers."""
-    mean: list[float] = np.mean([_on_host(share_K) for share_K in shares], axis=0).tolist()
-    return mean
+    by_job = zip(*(share_K.tolist() for share_K in shares), strict=True)
+    return [sum(of_layers) / len(of_layers) for of_layers in by_job]
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -125,9 +125,11 @@ def stack_batches(
         x_KTBI in `dtype`, and the target: (K, S, B) int64 classes, or (K, S, B, O) values in
         `dtype`. In memory x has its sequences last, as the kernels on the CPU want it.
     """
-    x_KTIB = torch.from_numpy(np.stack([batch.x_NTI.transpose(1, 2, 0) for batch in batches]))
+    sequences, time_steps, inputs = batches[0].x_NTI.shape
+    x_KTIB = np.empty((len(batches), time_steps, inputs, sequences), np.float32)
+    for x_TIB, batch in zip(x_KTIB, batches, strict=True):
+        x_TIB[:] = batch.x_NTI.transpose(1, 2, 0)
     target = torch.from_numpy(np.stack([batch.target.swapaxes(0, 1) for batch in batches]))
     if target.is_floating_point():
         target = target.to(dtype)
-    x_KTIB = x_KTIB.contiguous().to(device, dtype)
-    return x_KTIB.transpose(2, 3), target.to(device)
+    return torch.from_numpy(x_KTIB).to(device, dtype).transpose(2, 3), target.to(device)

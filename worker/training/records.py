@@ -5,13 +5,13 @@ Shapes: L layers, T time steps. A bidirectional layer counts twice, its forward 
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class StepRecord:
+class StepRecord(NamedTuple):
     """The measures of one optimizer step; each may be inf or nan."""
 
     step: int  #: counted from 1

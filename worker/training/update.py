@@ -4,7 +4,7 @@ Shapes: K jobs of a pack, P parameters of one job.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ from worker.training.parameters import ParameterLayout
 from worker.training.records import StepRecord
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """What an update showed of one job; as it came, inf and nan too."""
 
     loss: float
