@@ -1,4 +1,4 @@
-.PHONY: demo test serve bench experiments experiments-long check openapi clean
+.PHONY: demo test serve bench bench-memory experiments experiments-long check openapi clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,6 +29,9 @@ experiments: .venv/installed ## published behaviour that must come out, about th
 
 experiments-long: .venv/installed ## all of it, about an hour
 	$(BIN)/python -m tests.experiments --long
+
+bench-memory: .venv/installed ## what a training step holds in memory at its peak
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.memory
 
 check: .venv/installed ## format, lint, import walls, types
 	$(BIN)/ruff format --check .

@@ -165,12 +165,15 @@ class Teacher:
         """Each layer's state before each part; None before the first."""
         states: list[list[State] | None] = [None]
         for part in parts[:-1]:
-            forward = self.model.forward(part.x_KTBI, parameters, states[-1], part.masks)
-            # Copies: views would keep alive everything that the pass has computed.
-            states.append(
-                [tuple(tensor.clone() for tensor in state) for state in forward.final_states]
-            )
+            states.append(self._states_after(part, parameters, states[-1]))
         return states
+
+    def _states_after(
+        self, part: Exercise, parameters: NetworkParameters, before: Sequence[State] | None
+    ) -> list[State]:
+        forward = self.model.forward(part.x_KTBI, parameters, before, part.masks)
+        # Copies: views would keep alive everything that the pass has computed.
+        return [tuple(tensor.clone() for tensor in state) for state in forward.final_states]
 
     def _learn_segment(
         self,
