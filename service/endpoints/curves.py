@@ -22,14 +22,13 @@ from service.openapi import problem_responses
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
 
-def absent_if_empty(value: object) -> object:
-    """Nothing in place of an empty text."""
+def _absent_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
 # `?from_step=` is as good as nothing: clients fill in templates.
 _Step = Annotated[int, Field(ge=0, le=2**53)]
-StepBound = Annotated[_Step | None, BeforeValidator(absent_if_empty), Query()]
+StepBound = Annotated[_Step | None, BeforeValidator(_absent_if_empty), Query()]
 
 
 @router.get(

@@ -6,12 +6,11 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from contract.event import Event
 from service.auth import caller_of
 from service.deps import StoreDep
-from service.endpoints.curves import absent_if_empty
 from service.event_stream import follow
 from service.negotiation import accepts_event_stream, require_json_accepted
 from service.openapi import problem_responses
@@ -53,9 +52,6 @@ async def _stream_slot(request: Request) -> AsyncIterator[Streams | None]:
         yield None
 
 
-_EventId = Annotated[int, Field(ge=0, le=2**53)]
-
-
 @router.get(
     "/{job_id}/events",
     response_model=EventPage,
@@ -65,9 +61,9 @@ def list_job_events(  # noqa: PLR0913, PLR0917 - one argument a parameter of the
     job_id: str,
     store: StoreDep,
     streams: Annotated[Streams | None, Depends(_stream_slot)],
-    after: Annotated[_EventId, Query()] = 0,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    last_event_id: Annotated[_EventId | None, BeforeValidator(absent_if_empty), Header()] = None,
+    last_event_id: Annotated[str, Header(pattern=r"^[0-9]{0,15}$")] = "",
 ) -> EventPage | Response:
     """Read what happened to a job, also while it runs.
 
@@ -82,7 +78,7 @@ def list_job_events(  # noqa: PLR0913, PLR0917 - one argument a parameter of the
     stream lives.
     """
     if streams is not None:
-        return _stream(store, streams, job_id, after if last_event_id is None else last_event_id)
+        return _stream(store, streams, job_id, int(last_event_id or after))
     found = store.events.read(job_id, after, limit + 1).events
     page = found[:limit]
     return EventPage(data=page, next_cursor=str(page[-1].id) if len(found) > limit else None)
