@@ -61,6 +61,12 @@ class UnauthorizedError(UnrollError):
     code, status, title = "unauthorized", 401, "An API key is required"
 
 
+class TooManyStreamsError(UnrollError):
+    """This client has as many event streams open as it may have."""
+
+    code, status, title = "too_many_streams", 429, "Too many open streams"
+
+
 class UnavailableError(UnrollError):
     """The database cannot be reached right now."""
 

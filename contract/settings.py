@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     """Most numbers of one batch's states, and of its answers if they are due at every step."""
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
     """Most jobs that may wait at once."""
+    max_event_streams: Annotated[int, Field(ge=1)] = 100
+    """Most event streams that one key may have open at a gateway."""
 
     @model_validator(mode="before")
     @classmethod

@@ -115,6 +115,18 @@ diagnoses = Table(
     Column("body", JSON, nullable=False),
 )
 
+events = Table(
+    "events",
+    metadata,
+    Column("job_id", String(40), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),  # from 1, without gaps, through all attempts
+    Column("attempt", Integer, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
 datasets = Table(
     "datasets",
     metadata,

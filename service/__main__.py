@@ -1,6 +1,7 @@
 """`python -m service`: start a gateway."""
 
 import sys
+from contextlib import suppress
 
 import uvicorn
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from contract.log import set_up_logging
 from contract.settings import Settings
 from contract.store import SchemaMismatchError, Store, check_schema
 from service.app import create_app
+from service.server import GatewayServer
 
 
 def main() -> int:
@@ -23,8 +25,9 @@ def main() -> int:
     except (SchemaMismatchError, UnrollError) as error:
         return _refuse(str(error))
     set_up_logging(settings.log_level)
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -34,6 +37,9 @@ def main() -> int:
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=16_384,
     )
+    # What uvicorn makes of Ctrl-C once it has ended all.
+    with suppress(KeyboardInterrupt):
+        GatewayServer(app, config).run()
     return 0
 
 

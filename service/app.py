@@ -19,6 +19,7 @@ from service.endpoints import (
     curves,
     datasets,
     diagnoses,
+    events,
     flow,
     forks,
     health,
@@ -28,6 +29,7 @@ from service.middleware import AnswerHeaders, BodyLimitProblem
 from service.nul import refuse_nul
 from service.openapi import TAGS, describe, problem_responses
 from service.problems import install_problem_handlers
+from service.streams import Streams
 from service.sweeper import Sweeper
 
 _DESCRIPTION = """Trains recurrent networks on sequences, and says *why* a training run fails and
@@ -75,7 +77,7 @@ def _include_endpoints(app: FastAPI, settings: Settings) -> None:
     one_job = problem_responses(404)
     guarded.include_router(jobs.router, responses=problem_responses(400, 404, 409, 413))
     guarded.include_router(forks.router, responses=problem_responses(400, 404, 413))
-    for resource in (curves, flow, diagnoses, artifacts):
+    for resource in (curves, flow, events, diagnoses, artifacts):
         guarded.include_router(resource.router, responses=one_job)
     guarded.include_router(datasets.router, responses=problem_responses(404, 409))
     guarded.include_router(catalog.router)
@@ -97,6 +99,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     doorbell = Doorbell(settings.resolved_redis_url())
     sweeper = Sweeper(store, doorbell, settings)
     app.state.store, app.state.doorbell = store, doorbell
+    app.state.streams = Streams(settings.max_event_streams)
     app.state.artifacts = Artifacts(settings.resolved_artifacts_url())
     doorbell.start()
     sweeper.start()

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from contract.errors import UnauthorizedError
@@ -15,6 +15,7 @@ _bearer = HTTPBearer(auto_error=False, description="One of the keys in UNROLL_AP
 
 
 def require_key(
+    request: Request,
     settings: SettingsDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
@@ -28,6 +29,12 @@ def require_key(
     # Every key is compared, whichever fits: the time taken says nothing.
     if not any([hmac.compare_digest(sent, key) for key in known]):  # noqa: C419 - see above
         raise UnauthorizedError("send `Authorization: Bearer <key>` with a valid key")
+    request.state.caller = sent.hex()
+
+
+def caller_of(request: Request) -> str:
+    """Who sends a request, as an opaque word; the same for all where no key is asked for."""
+    return str(getattr(request.state, "caller", ""))
 
 
 def _hash(key: str) -> bytes:

@@ -47,6 +47,12 @@ class Client:
         """Read a job."""
         return self._call("GET", f"/v1/jobs/{job_id}")
 
+    def events(self, job_id: str, after: int) -> list[JsonObject]:
+        """Read what happened to a job after the event with this id; at most a page of it."""
+        page = self._call("GET", f"/v1/jobs/{job_id}/events", params={"after": after})
+        events: list[JsonObject] = page["data"]
+        return events
+
     def diagnosis(self, job_id: str) -> JsonObject:
         """Read a job's diagnosis."""
         return self._call("GET", f"/v1/jobs/{job_id}/diagnosis")

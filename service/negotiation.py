@@ -1,4 +1,4 @@
-"""Media types: whether a body is said to be JSON, and whether a client takes JSON."""
+"""Media types: whether a body is said to be JSON, and what a client takes."""
 
 import re
 from http import HTTPStatus
@@ -26,14 +26,21 @@ def require_json_body(request: Request) -> None:
 
 
 def require_json_accepted(request: Request) -> None:
-    """Turn away a client that takes no JSON, where there is nothing else to give.
+    """Turn away a client that takes no JSON, where there is nothing else to give it.
 
     Raises:
         HTTPException: 406.
     """
-    accepted = _accepted_ranges(",".join(request.headers.getlist("accept")) or "*/*")
+    accepted = _accepted_by(request)
     if not next((accepted[name] for name in _RANGES_OF_JSON if name in accepted), False):
-        raise HTTPException(HTTPStatus.NOT_ACCEPTABLE, "this is answered as application/json only")
+        raise HTTPException(
+            HTTPStatus.NOT_ACCEPTABLE, "this is answered as application/json, which is not accepted"
+        )
+
+
+def accepts_event_stream(request: Request) -> bool:
+    """Whether a client names server-sent events among what it takes; `*/*` does not."""
+    return _accepted_by(request).get("text/event-stream", False)
 
 
 def _has_body(request: Request) -> bool:
@@ -41,8 +48,9 @@ def _has_body(request: Request) -> bool:
     return is_sized or "transfer-encoding" in request.headers
 
 
-def _accepted_ranges(accept: str) -> dict[str, bool]:
-    """Each range of an Accept header, and whether it is wanted: a quality of zero says no."""
+def _accepted_by(request: Request) -> dict[str, bool]:
+    """Each range of the Accept headers, and whether it is wanted: a quality of zero says no."""
+    accept = ",".join(request.headers.getlist("accept")) or "*/*"
     accepted = {}
     for item in accept.lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))

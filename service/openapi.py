@@ -18,7 +18,7 @@ TAGS: Final = [
     {"name": "jobs", "description": "Training jobs: submit, watch, cancel, fork."},
     {
         "name": "results",
-        "description": "What came of a job: curves, gradient flow, diagnosis, files.",
+        "description": "What came of a job: curves, gradient flow, events, diagnosis, files.",
     },
     {"name": "datasets", "description": "Uploaded data to train on."},
     {"name": "catalog", "description": "Every dataset, cell and remedy there is."},
@@ -33,6 +33,7 @@ _HEADERS: Final = {
     ("get_job", "200"): ["ETag", "Retry-After"],
     ("get_job", "304"): ["ETag", "Retry-After"],
     ("cancel_job", "202"): ["Retry-After"],
+    ("list_job_events", "429"): ["Retry-After"],
 }
 
 

@@ -17,6 +17,7 @@ from contract.errors import (
     InvalidError,
     NotFoundError,
     TooLargeError,
+    TooManyStreamsError,
     UnauthorizedError,
     UnrollError,
 )
@@ -29,6 +30,11 @@ _MALFORMED = ("malformed", "Malformed request")
 _KINDS = {
     400: _MALFORMED,
     **{error.status: (error.code, error.title) for error in (NotFoundError, TooLargeError)},
+}
+# What belongs to an error beside its problem.
+_HEADERS: Mapping[type[UnrollError], Mapping[str, str]] = {
+    UnauthorizedError: {"WWW-Authenticate": "Bearer"},
+    TooManyStreamsError: {"Retry-After": "10"},
 }
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
@@ -86,7 +92,7 @@ def invalid_spec(error: ValidationError) -> InvalidError:
 def _answer_unroll_error(request: Request, error: Exception) -> ProblemResponse:
     if not isinstance(error, UnrollError):
         raise error
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, UnauthorizedError) else None
+    headers = _HEADERS.get(type(error))
     problem = (error.status, error.code, error.title, error.detail)
     return _problem(request, *problem, errors=error.errors, headers=headers)
 

@@ -1,17 +1,23 @@
-"""A job's progress as a live bar, and its diagnosis in a few lines."""
+"""A job's progress as a live bar, its events above it, and its diagnosis in a few lines."""
 
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from contract.job import JobStatus
 from service.client import Client, JsonObject, is_final
 
 _POLL_S = 0.2
+_STATUSES = frozenset(JobStatus)
 
 
 def watch_job(client: Client, job: JsonObject, label: str, console: Console) -> JsonObject:
-    """Show a bar until the job is final; returns the job as it ended."""
+    """Show a bar until the job is final, and what its training decides as it comes.
+
+    Returns:
+        The job as it ended.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
@@ -22,12 +28,34 @@ def watch_job(client: Client, job: JsonObject, label: str, console: Console) -> 
     with Progress(*columns, console=console) as progress:
         total = job["progress"]["max_steps"]
         task = progress.add_task(label, total=total, state=_state(job))
-        while not is_final(job):
+        last_event = 0
+        while True:
+            # The events of a job that is final by now are all there.
+            last_event = _show_events(client, job["id"], last_event, console)
             _show(progress, task, job)
+            if is_final(job):
+                return job
             time.sleep(_POLL_S)
             job = client.job(job["id"])
-        _show(progress, task, job)
-    return job
+
+
+def _show_events(client: Client, job_id: str, after: int, console: Console) -> int:
+    """Print what is new, but for changes of status, which the bar shows; returns the last id."""
+    while events := client.events(job_id, after):
+        for event in events:
+            if event["kind"] not in _STATUSES:
+                console.print(f"  step {event['step']}: {_told(event)}")
+        after = events[-1]["id"]
+    return after
+
+
+def _told(event: JsonObject) -> str:
+    numbers = ", ".join(f"{name} {_value(value)}" for name, value in event["detail"].items())
+    return f"{event['kind']} ({numbers})"
+
+
+def _value(value: float | str) -> str:
+    return value if isinstance(value, str) else shown(value)
 
 
 def _show(progress: Progress, task: TaskID, job: JsonObject) -> None:

@@ -11,15 +11,17 @@ from contract.diagnosis import Diagnosis
 from contract.flow import Flow
 from contract.job import Latest
 from contract.spec import JobSpec
-from contract.store import Evaluation, Report
+from contract.store import Evaluation, NewEvent, Report
 from contract.store.rows import finite_or_none
 from worker.datasets.task import Task
 from worker.diagnosis.diagnose import diagnose
 from worker.diagnosis.history import History
-from worker.training.records import End, EvalRecord, FlowRecord, JobStep
+from worker.training.records import End, EvalRecord, Event, FlowRecord, JobStep
 
 # The rules read a window of recent flow records; a long run would hold thousands.
 _FLOWS_KEPT = 200
+# The newest events tell how often it was rolled back, and the suggested lr.
+_EVENTS_KEPT = 200
 # Diagnosing reads the whole curve, so a long run is not diagnosed at every evaluation: there are
 # at least 2 s in between, and 500 times what the last one took, so that the 16 jobs of a pack
 # spend 3 % of the time on it at most.
@@ -37,8 +39,10 @@ class Reporter:
         self._series = {name: array("d") for name in SERIES}
         self._evals: list[EvalRecord] = []
         self._flows: deque[FlowRecord] = deque(maxlen=_FLOWS_KEPT)
+        self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._unsent_evals: list[EvalRecord] = []
         self._unsent_flows: list[FlowRecord] = []
+        self._unsent_events: list[Event] = []
         self._sent_steps = 0
         self._started = time.monotonic()
         self._next_diagnosis = self._started
@@ -53,6 +57,8 @@ class Reporter:
         if step.flow:
             self._flows.append(step.flow)
             self._unsent_flows.append(step.flow)
+        self._events.extend(step.events)
+        self._unsent_events.extend(step.events)
 
     def take_report(self) -> Report:
         """What came since the last report, with a diagnosis if it is time for one."""
@@ -63,7 +69,7 @@ class Reporter:
         return self._take(self._diagnose(end))
 
     def _running_diagnosis(self) -> Diagnosis | None:
-        is_news = bool(self._unsent_evals or self._unsent_flows)
+        is_news = bool(self._unsent_evals or self._unsent_flows or self._unsent_events)
         started = time.monotonic()
         if not is_news or started < self._next_diagnosis:
             return None
@@ -84,6 +90,7 @@ class Reporter:
             update_ratio_S=np.array(self._series["update_ratio"]),
             evals=tuple(self._evals),
             flows=tuple(self._flows),
+            events=tuple(self._events),
             end=end.reason if end else None,
             loss_final=end.loss_final if end else None,
         )
@@ -107,10 +114,13 @@ class Reporter:
                 Flow(record.step, record.grad_norm_LT, record.weight_term_norm_LT, record.reach_L)
                 for record in self._unsent_flows
             ),
+            events=tuple(
+                NewEvent(event.kind, event.detail, event.step) for event in self._unsent_events
+            ),
             diagnosis=diagnosis,
         )
         self._sent_steps = total
-        self._unsent_evals, self._unsent_flows = [], []
+        self._unsent_evals, self._unsent_flows, self._unsent_events = [], [], []
         return report
 
     def _latest(self) -> Latest:

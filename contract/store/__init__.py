@@ -5,6 +5,8 @@ from sqlalchemy import select
 from contract.store.curve_store import CurveStore, spread
 from contract.store.dataset_store import DatasetStore, new_dataset_id
 from contract.store.engine import make_engine, reading
+from contract.store.event_log import NewEvent
+from contract.store.event_store import EventsRead, EventStore
 from contract.store.job_store import JobFilter, JobStore
 from contract.store.lease_store import Claim, Ending, Lease, LeaseStore
 from contract.store.reports import Evaluation, Report
@@ -20,6 +22,7 @@ class Store:
         self.jobs = JobStore(self.engine)
         self.leases = LeaseStore(self.engine)
         self.curves = CurveStore(self.engine)
+        self.events = EventStore(self.engine)
         self.datasets = DatasetStore(self.engine)
         self.workers = WorkerStore(self.engine)
 
@@ -37,8 +40,10 @@ __all__ = [
     "Claim",
     "Ending",
     "Evaluation",
+    "EventsRead",
     "JobFilter",
     "Lease",
+    "NewEvent",
     "Report",
     "SchemaMismatchError",
     "Store",

@@ -8,11 +8,13 @@ from sqlalchemy import update as sql_update
 from ulid import ULID
 
 from contract.errors import ConflictError, FieldError, InvalidError, LimitError, NotFoundError
-from contract.job import MOVES, Job, JobErrorCode, JobStatus
+from contract.job import MOVES, Job, JobStatus
 from contract.pack_key import pack_key
 from contract.spec import JobSpec, Upload
 from contract.store.engine import reading, writing
+from contract.store.event_log import append_status
 from contract.store.idempotency import claim_key, keep_answer
+from contract.store.job_loss import let_go
 from contract.store.pack_choice import live_devices
 from contract.store.rows import job_from_row
 from contract.tables import datasets, job_tags, jobs, now
@@ -94,6 +96,8 @@ class JobStore:
             if status is not JobStatus.RUNNING:
                 values |= {"status": JobStatus.CANCELLED, "finished_at": now()}
             connection.execute(sql_update(jobs).where(jobs.c.id == job_id).values(values))
+            if status is not JobStatus.RUNNING:
+                append_status(connection, job_id, JobStatus.CANCELLED)
             return job_from_row(_row(connection, job_id))
 
     def list_unrung(self, older_than_s: float, limit: int = 100) -> list[tuple[str, str]]:
@@ -122,8 +126,7 @@ class JobStore:
         with writing(self._engine) as connection:
             found = connection.execute(locked).all()
             for row in found:
-                change = sql_update(jobs).where(jobs.c.id == row.id)
-                connection.execute(change.values(after_loss(row, max_attempts)))
+                let_go(connection, row, max_attempts)
         return [row.id for row in found]
 
 
@@ -134,34 +137,9 @@ def _create(connection: Connection, spec: JobSpec, parent_id: str | None, max_qu
     connection.execute(insert(jobs).values(_new_row(job_id, spec, parent_id)))
     for tag in set(spec.tags):
         connection.execute(insert(job_tags).values(tag=tag, job_id=job_id))
+    append_status(connection, job_id, JobStatus.QUEUED)
     job = job_from_row(_row(connection, job_id))
     return _with_waiting_for(job, live_devices(connection))
-
-
-def after_loss(row: Row[Any], max_attempts: int | None) -> dict[str, object]:
-    """What becomes of a job whose worker or training process is gone.
-
-    One that is lost a second time trains alone from then on: a job that kills its process must
-    not take others with it until all of them have failed.
-
-    Args:
-        row: the job's.
-        max_attempts: from this attempt on it fails; None: it was not its worker's death.
-    """
-    released: dict[str, object] = {"worker": None, "lease_until": None}
-    if row.cancel_requested:
-        return released | {"status": JobStatus.CANCELLED, "finished_at": now()}
-    queued = released | {"status": JobStatus.QUEUED, "rung_at": None}
-    if max_attempts is None:
-        return queued
-    if row.attempt < max_attempts:
-        return queued | {"pack_key": row.pack_key if row.attempt == 1 else None}
-    error = {
-        "code": JobErrorCode.WORKER_LOST,
-        "message": f"its worker was lost {row.attempt} times",
-        "param": None,
-    }
-    return released | {"status": JobStatus.FAILED, "error": error, "finished_at": now()}
 
 
 def _new_row(job_id: str, spec: JobSpec, parent_id: str | None) -> dict[str, object]:

@@ -11,7 +11,8 @@ from contract.errors import LeaseLostError
 from contract.job import JobError, JobStatus, Released
 from contract.spec import JobSpec
 from contract.store.engine import writing
-from contract.store.job_store import after_loss
+from contract.store.event_log import append_status
+from contract.store.job_loss import let_go
 from contract.store.pack_choice import choose_pack
 from contract.store.reports import Report, drop_reports, insert_report, progress_of
 from contract.tables import jobs, now
@@ -87,6 +88,8 @@ class LeaseStore:
             )
             rows = {row.id: row for row in connection.execute(change)}
             drop_reports(connection, job_ids)
+            for job_id in job_ids:
+                append_status(connection, job_id, JobStatus.RUNNING, worker=worker)
         return [_claim_of(rows[job_id]) for job_id in job_ids]
 
     def renew_all(self, leases: Sequence[Lease], lease_s: float) -> dict[str, bool]:
@@ -134,15 +137,16 @@ class LeaseStore:
             _fenced_update(connection, lease, values | (progress_of(report) if report else {}))
             if report:
                 insert_report(connection, lease.job_id, report)
+            append_status(connection, lease.job_id, ending.status, **_told(ending))
 
     def give_back(self, leases: Sequence[Lease], max_attempts: int) -> None:
-        """Queue the jobs again, their training process having died; see `after_loss`.
+        """Queue the jobs again, their training process having died; see `let_go`.
 
         Those that are no longer ours are left alone.
         """
         with writing(self._engine) as connection:
             for row in _kept(connection, leases):
-                _change(connection, row.id, after_loss(row, max_attempts))
+                let_go(connection, row, max_attempts)
 
     def hand_back(self, leases: Iterable[Lease], *, alone: bool = False) -> None:
         """Queue the jobs again without counting the attempt as lost.
@@ -153,14 +157,21 @@ class LeaseStore:
             leases: of the jobs.
             alone: whether each is to be trained by itself from now on.
         """
-        values: dict[str, object] = {"pack_key": None} if alone else {}
         with writing(self._engine) as connection:
             for row in _kept(connection, leases):
-                _change(connection, row.id, after_loss(row, max_attempts=None) | values)
+                let_go(connection, row, max_attempts=None, alone=alone)
 
 
 def _claim_of(row: Row[Any]) -> Claim:
     return Claim(Lease(row.id, row.attempt), JobSpec.model_validate(row.spec))
+
+
+def _told(ending: Ending) -> dict[str, str]:
+    """What the event of an ending says beside the status."""
+    if ending.error:
+        return {"code": ending.error.code, "message": ending.error.message}
+    diagnosis = ending.last_report.diagnosis if ending.last_report else None
+    return {"verdict": diagnosis.verdict} if diagnosis else {}
 
 
 def _kept(connection: Connection, leases: Iterable[Lease]) -> list[Row[Any]]:
@@ -169,10 +180,6 @@ def _kept(connection: Connection, leases: Iterable[Lease]) -> list[Row[Any]]:
     ours = jobs.c.id.in_(attempts), jobs.c.status == JobStatus.RUNNING
     rows = connection.execute(select(jobs).where(*ours).order_by(jobs.c.id).with_for_update())
     return [row for row in rows if row.attempt == attempts[row.id]]
-
-
-def _change(connection: Connection, job_id: str, values: dict[str, object]) -> None:
-    connection.execute(sql_update(jobs).where(jobs.c.id == job_id).values(values))
 
 
 def _fenced_update(connection: Connection, lease: Lease, values: dict[str, object]) -> None:

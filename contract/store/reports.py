@@ -10,6 +10,7 @@ from contract.curve import Curve, pack_chunk
 from contract.diagnosis import Diagnosis
 from contract.flow import Flow, pack_flow
 from contract.job import Latest
+from contract.store.event_log import NewEvent, append_events
 from contract.store.rows import finite_or_none
 from contract.tables import curve_chunks, diagnoses, evaluations, flows
 
@@ -32,6 +33,7 @@ class Report:
     steps_per_s: float | None
     evaluations: tuple[Evaluation, ...] = ()
     flows: tuple[Flow, ...] = ()
+    events: tuple[NewEvent, ...] = ()
     diagnosis: Diagnosis | None = None
 
 
@@ -49,7 +51,7 @@ def progress_of(report: Report) -> dict[str, object]:
 
 
 def insert_report(connection: Connection, job_id: str, report: Report) -> None:
-    """Add a report to the job's curves, evaluations and flow; replace its diagnosis."""
+    """Add a report to the job's curves, evaluations, flow and events; replace its diagnosis."""
     if len(report.curve):
         connection.execute(
             insert(curve_chunks).values(
@@ -71,12 +73,13 @@ def insert_report(connection: Connection, job_id: str, report: Report) -> None:
     for flow in report.flows:
         values = {"step": flow.step, "reach": list(flow.reach_L), "body": pack_flow(flow)}
         connection.execute(insert(flows).values(job_id=job_id, **values))
+    append_events(connection, job_id, report.events)
     if report.diagnosis:
         _upsert_diagnosis(connection, report.diagnosis)
 
 
 def drop_reports(connection: Connection, job_ids: list[str]) -> None:
-    """Forget all that was ever reported of these jobs."""
+    """Forget all that was ever reported of these jobs, but for their events."""
     for table in (curve_chunks, evaluations, flows, diagnoses):
         connection.execute(delete(table).where(table.c.job_id.in_(job_ids)))
 

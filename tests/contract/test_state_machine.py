@@ -28,6 +28,7 @@ class JobsAlike(RuleBasedStateMachine):
         self.leases: dict[str, list[Lease]] = {job_id: [] for job_id in self.ids}
         self.before = dict.fromkeys(self.ids, JobStatus.QUEUED)
         self.finals = dict.fromkeys(self.ids, 0)
+        self.followed = dict.fromkeys(self.ids, 0)
 
     def status(self, job_id: str) -> JobStatus:
         """Where a job stands."""
@@ -115,6 +116,16 @@ class JobsAlike(RuleBasedStateMachine):
     def success_comes_once_at_most(self) -> None:
         """No job ends twice."""
         assert max(self.finals.values()) <= 1
+
+    @invariant()
+    def a_follower_of_the_events_misses_nothing(self) -> None:
+        """Ids go on by one through all attempts, and the newest event is the status."""
+        for job_id, after in self.followed.items():
+            new = self.store.events.read(job_id, after, 100).events
+            assert [event.id for event in new] == list(range(after + 1, after + 1 + len(new)))
+            self.followed[job_id] = after + len(new)
+            newest = self.store.events.read(job_id, self.followed[job_id] - 1, 1).events
+            assert [event.kind for event in newest] == [self.status(job_id)]
 
     def teardown(self) -> None:
         """Close the database."""

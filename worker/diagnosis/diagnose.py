@@ -10,6 +10,7 @@ from worker.diagnosis.history import History
 from worker.diagnosis.measures import has_learned, measure
 from worker.diagnosis.prescriptions import prescribe
 from worker.diagnosis.progress import steps_until_judged
+from worker.diagnosis.range_test import diagnose_range_test, is_range_test
 
 
 def diagnose(job_id: str, history: History) -> Diagnosis:
@@ -25,6 +26,8 @@ def diagnose(job_id: str, history: History) -> Diagnosis:
 
 
 def _diagnose(job_id: str, history: History) -> Diagnosis:
+    if is_range_test(history):
+        return diagnose_range_test(job_id, history)
     findings = find_all(history)
     verdict = judge(history, findings)
     measures = measure(history)
@@ -32,7 +35,7 @@ def _diagnose(job_id: str, history: History) -> Diagnosis:
         job_id=job_id,
         final=history.end is not None,
         verdict=verdict,
-        summary=_summarise(history, verdict, findings, measures),
+        summary=_with_rollbacks(history, _summarise(history, verdict, findings, measures)),
         findings=findings,
         measures=measures,
         prescriptions=prescribe(history, verdict, findings),
@@ -77,6 +80,18 @@ def _summarise_inconclusive(history: History, measures: Measures) -> str:
         f"Not learned after {steps} steps, but held-out loss {_shown(measures.loss_final)} is "
         f"still falling: {more} more steps would tell."
     )
+
+
+def _with_rollbacks(history: History, summary: str) -> str:
+    """The summary, with how often the run was rolled back, if it ever was."""
+    rollbacks = [event for event in history.events if event.kind == "rollback"]
+    if not rollbacks:
+        return summary
+    count, lr = (rollbacks[-1].detail[name] for name in ("count", "lr"))
+    times = "once" if count == 1 else f"{count} times"
+    is_exhausted = any(event.kind == "rollbacks_exhausted" for event in history.events)
+    left = ", with none left for the next spike" if is_exhausted else ""
+    return f"{summary.removesuffix('.')}; rolled back {times}, to lr {lr:.3g}{left}."
 
 
 def _shown(value: float | None) -> str:

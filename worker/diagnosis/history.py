@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contract.spec import JobSpec
 from worker.datasets.task import Task
-from worker.training.records import EndReason, EvalRecord, FlowRecord
+from worker.training.records import EndReason, EvalRecord, Event, FlowRecord
 
 Floats = NDArray[np.float64]
 
@@ -33,3 +33,5 @@ class History:
     """Why training ended; None while it runs."""
     loss_final: float | None
     """Held-out loss at the end in the task's own units; None while it runs."""
+    events: tuple[Event, ...] = ()
+    """What was decided in training, ascending; of many only the newest."""

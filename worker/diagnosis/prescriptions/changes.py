@@ -258,6 +258,24 @@ def scale_lr(factor: float) -> Change:
     )
 
 
+def train_at(lr: float) -> Change:
+    """The same optimizer at a constant lr, which a range test suggested."""
+    rounded = float(f"{lr:.3g}")
+
+    def apply(spec: JobSpec) -> JobSpec:
+        optimizer = spec.training.optimizer.model_dump(mode="json")
+        return revised(
+            spec, remedy={"lr_control": None}, training={"optimizer": optimizer | {"lr": rounded}}
+        )
+
+    return Change(
+        f"Train at lr {rounded:g}",
+        apply,
+        "while lr rose the loss fell most steeply there; it is the upper end of what to try",
+        "Smith 2017",
+    )
+
+
 def stop_at(step: int) -> Change:
     """No more steps than were good for the held-out loss."""
     return Change(

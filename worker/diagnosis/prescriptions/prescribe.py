@@ -7,7 +7,7 @@ from contract.merge_patch import make_merge_patch
 from contract.spec import JobSpec
 from worker.diagnosis.history import History
 from worker.diagnosis.prescriptions.change import Change
-from worker.diagnosis.prescriptions.changes import LONGER
+from worker.diagnosis.prescriptions.changes import LONGER, train_at
 from worker.diagnosis.prescriptions.ranking import CHANGES_FOR
 
 _AT_MOST: Final = 6
@@ -32,6 +32,11 @@ def prescribe(
     if is_unfinished:
         wanted.insert(0, (LONGER, None))
     return _ranked(history.spec, wanted)
+
+
+def prescribe_lr(spec: JobSpec, lr: float) -> tuple[Prescription, ...]:
+    """Training with the lr that a range test suggests."""
+    return _ranked(spec, [(train_at(lr), None)])
 
 
 def _is_answered(finding: Finding) -> bool:
