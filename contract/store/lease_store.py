@@ -114,7 +114,8 @@ class LeaseStore:
         with writing(self._engine) as connection:
             kept = {Lease(row.id, row.attempt) for row in _kept(connection, reports)}
             for lease in kept:
-                _change(connection, lease.job_id, progress_of(reports[lease]))
+                change = sql_update(jobs).where(jobs.c.id == lease.job_id)
+                connection.execute(change.values(progress_of(reports[lease])))
                 insert_report(connection, lease.job_id, reports[lease])
         return kept
 

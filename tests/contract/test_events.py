@@ -20,7 +20,7 @@ def events(store: Store, job_id: str, after: int = 0, limit: int = 1000) -> list
 
 def tell(store: Store, lease: Lease, *new: NewEvent, step: int = 1) -> None:
     """Report one step with these events."""
-    store.leases.report(lease, replace(make_report(step, step), events=new))
+    store.leases.report_all({lease: replace(make_report(step, step), events=new)})
 
 
 def told(store: Store, job_id: str) -> list[tuple[int, int, int, str, object]]:

@@ -20,7 +20,7 @@ def final_job(client: TestClient, worker: StandInWorker) -> str:
     job_id: str = create(client)["id"]
     lease = worker.claim()
     rollback = NewEvent("rollback", {"to_step": 0, "lr": 0.05, "count": 1}, step=1)
-    worker.store.leases.report(lease, replace(make_report(1, 2), events=(rollback,)))
+    worker.store.leases.report_all({lease: replace(make_report(1, 2), events=(rollback,))})
     worker.finish(lease)
     return job_id
 
@@ -162,7 +162,7 @@ def test_long_log_is_streamed_whole(client: TestClient, worker: StandInWorker) -
     job_id = create(client)["id"]
     lease = worker.claim()
     cut = NewEvent("lr_cut", {"lr_before": 0.2, "lr": 0.1}, step=1)
-    worker.store.leases.report(lease, replace(make_report(1, 1), events=(cut,) * 450))
+    worker.store.leases.report_all({lease: replace(make_report(1, 1), events=(cut,) * 450)})
     worker.finish(lease)
 
     assert [one.id for one in stream(client, job_id)] == [str(at) for at in range(1, 454)]

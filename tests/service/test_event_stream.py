@@ -86,7 +86,7 @@ def test_events_come_as_they_happen(start_gateway: StartGateway, job_id: str) ->
         assert next(events).event == "queued"
         lease = worker.claim()
         assert next(events).event == "running"
-        gateway.store.leases.report(lease, replace(make_report(1, 1), events=(ROLLBACK,)))
+        gateway.store.leases.report_all({lease: replace(make_report(1, 1), events=(ROLLBACK,))})
         written = time.monotonic()
         assert next(events).data["detail"] == ROLLBACK.detail
         assert time.monotonic() - written < SOON_S
@@ -101,7 +101,7 @@ def test_reader_that_comes_back_misses_nothing(start_gateway: StartGateway, job_
     first = worker.claim()
     with gateway.stream(job_id) as events:
         seen = [next(events), next(events)]
-    gateway.store.leases.report(first, replace(make_report(1, 1), events=(ROLLBACK,)))
+    gateway.store.leases.report_all({first: replace(make_report(1, 1), events=(ROLLBACK,))})
     gateway.store.leases.give_back([first], max_attempts=5)
     second = worker.claim()
     with gateway.stream(job_id, **{"Last-Event-ID": seen[-1].id}) as events:
