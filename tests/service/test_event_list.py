@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import delete
 
 from contract.store import NewEvent
+from contract.tables import events
 from tests.contract.test_store import make_report
 from tests.service.gateway import StandInWorker, create, pointers, problem
 from tests.service.sse import Received, parse
@@ -155,6 +157,17 @@ def test_browser_is_told_to_stop_at_the_end(client: TestClient, final_job: str) 
     answer = client.get(f"/v1/jobs/{final_job}/events", headers=STREAM | {"Last-Event-ID": "4"})
 
     assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_final_job_without_a_log_keeps_nobody_waiting(
+    client: TestClient, worker: StandInWorker, final_job: str
+) -> None:
+    """A job that ended before there were logs has an empty list, and its stream is over."""
+    with worker.store.engine.begin() as connection:
+        connection.execute(delete(events))
+
+    assert read(client, final_job) == {"data": [], "next_cursor": None}
+    assert client.get(f"/v1/jobs/{final_job}/events", headers=STREAM).status_code == 204
 
 
 def test_long_log_is_streamed_whole(client: TestClient, worker: StandInWorker) -> None:
