@@ -71,8 +71,8 @@ __all__ = [
     "JobSpec", "Kaiming", "LeakyRelu", "LearnedSkip", "LrControl", "Lru", "Lstm", "MackeyGlass",
     "MinGru", "MinLstm", "ModRelu", "NextToken", "NormClipping", "OneCycle", "Optimizer",
     "Orthogonal", "PercentileClipping", "Plateau", "RangeTest", "Relu", "Remedy", "ResidualSkip",
-    "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Skip", "Step", "SubjectRecall", "Tanh", "Target",
-    "TemporalOrder", "Training", "UnitClipping", "Upload", "UploadTask", "ValueClipping",
-    "XavierNormal", "XavierUniform", "ZScoreClipping",
+    "RmsProp", "Rnn", "Run", "SequentialDigits", "Sgd", "Skip", "Step", "SubjectRecall", "Tanh",
+    "Target", "TemporalOrder", "Training", "UnitClipping", "Upload", "UploadTask",
+    "ValueClipping", "XavierNormal", "XavierUniform", "ZScoreClipping",
     "longest_skip", "sequence_length",
 ]  # fmt: skip

@@ -44,10 +44,9 @@ class Nonlinearity(ABC):
     def derivative(self, h_KTBH: Tensor) -> Tensor:
         """phi'(a) where phi(a) = h, in a new tensor; at a kink the smaller one."""
 
-    def finish_backward(
-        self, h_KTBH: Tensor, delta_KTBH: Tensor, gradients: LayerParameters
-    ) -> None:
-        """Fill in the gradients of what it learns, from h = phi(a) and that by a; most do not."""
+    def learned_gradients(self, h_KTBH: Tensor, delta_KTBH: Tensor) -> LayerParameters:  # noqa: ARG002 - most learn nothing
+        """The gradients of what it learns, from h = phi(a) and the gradient by a."""
+        return {}
 
     def saturation(self, h_KTBH: Tensor) -> Tensor:
         """(K,) float64 share of the activations at a flat end, in [0, 1]; 0 if it has none."""
@@ -140,11 +139,9 @@ class _ModRelu(Nonlinearity):
     def derivative(self, h_KTBH: Tensor) -> Tensor:
         return (h_KTBH != 0).to(h_KTBH.dtype)
 
-    def finish_backward(
-        self, h_KTBH: Tensor, delta_KTBH: Tensor, gradients: LayerParameters
-    ) -> None:
+    def learned_gradients(self, h_KTBH: Tensor, delta_KTBH: Tensor) -> LayerParameters:
         # The sign of h is that of a; where h is 0 there is no delta.
-        gradients["activation_bias"].copy_((delta_KTBH * h_KTBH.sign()).sum(dim=(1, 2)))
+        return {"activation_bias": (delta_KTBH * h_KTBH.sign()).sum(dim=(1, 2))}
 
     def silent(self, h_KTBH: Tensor) -> Tensor | None:
         return (h_KTBH == 0).all(dim=2).all(dim=1)

@@ -77,7 +77,9 @@ class _RnnRecurrence(Recurrence):
         needs_grad_x: bool,
     ) -> Tensor | None:
         delta_KTBH = self.delta_hidden_KTBG
-        self._nonlinearity.finish_backward(self._h_KTBH, delta_KTBH, gradients)
+        learned = self._nonlinearity.learned_gradients(self._h_KTBH, delta_KTBH)
+        for name, gradient in learned.items():
+            gradients[name].copy_(gradient)
         hidden_gradients(trajectory.initial[0], trajectory.states[0], delta_KTBH, gradients)
         return input_gradients(
             self._x_KTBI, delta_KTBH, self._parameters, gradients, needs_grad_x=needs_grad_x
