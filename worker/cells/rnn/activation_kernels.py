@@ -29,7 +29,7 @@ class Forms(NamedTuple):
     """Of modReLU; (K, 0) for the others."""
 
 
-@compiled
+@inlined
 def activate(h_HB: Floats, forms: Forms, job: int) -> None:
     """Replace every number by its nonlinearity."""
     h_N = h_HB.reshape(-1)
@@ -55,7 +55,7 @@ def _mod_relu(a: np.float32, bias: np.float32) -> np.float32:
     return sign * (_ZERO if size < 0 else size)
 
 
-@compiled
+@inlined
 def activate_back(
     delta_HB: Floats, grad_HB: Floats, h_HB: Floats, forms: Forms, job: int, grad_bias_KH: Floats
 ) -> None:
