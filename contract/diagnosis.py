@@ -84,7 +84,7 @@ class Measures(_Shown):
     saturation: float | None = None
     """Share of activations at their flat ends, in [0, 1]."""
     dead_fraction: float | None = None
-    """Share of ReLU units that are 0 for the whole batch and every time step, in [0, 1]."""
+    """Share of units that are 0 for the whole batch and every step, in [0, 1]; null if none can."""
     update_fraction: float | None = None
     """Share of time steps at which a learned skip updates the state, in [0, 1]; null without."""
     nonfinite_count: int = 0

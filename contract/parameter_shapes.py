@@ -6,7 +6,7 @@ Shapes: G gates, I inputs of a layer, H hidden units, O outputs.
 import math
 from typing import Final
 
-from contract.spec import Cell, JobSpec, LearnedSkip, ResidualSkip, Skip
+from contract.spec import Activation, Cell, JobSpec, LearnedSkip, ModRelu, ResidualSkip, Skip
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -26,7 +26,11 @@ REVERSE: Final = "_reverse"
 def layer_shapes(spec: JobSpec, input_size: int) -> Shapes:
     """Parameters of one layer by torch's names, without `_l0`; a reverse direction's come last."""
     cell = spec.cell
-    shapes = _direction_shapes(cell, input_size) | _skip_shapes(cell, spec.remedy.skip)
+    shapes = {
+        **_direction_shapes(cell, input_size),
+        **_activation_shapes(cell, spec.remedy.activation),
+        **_skip_shapes(cell, spec.remedy.skip),
+    }
     if cell.bidirectional:
         shapes |= {f"{name}{REVERSE}": shape for name, shape in shapes.items()}
     return shapes
@@ -89,6 +93,11 @@ def _lru_shapes(hidden: int, input_size: int) -> Shapes:
         "c_imag": (hidden, hidden),
         "d": (hidden, input_size),
     }
+
+
+def _activation_shapes(cell: Cell, activation: Activation | None) -> Shapes:
+    """What an activation learns."""
+    return {"activation_bias": (cell.hidden_size,)} if isinstance(activation, ModRelu) else {}
 
 
 def _skip_shapes(cell: Cell, skip: Skip | None) -> Shapes:

@@ -30,7 +30,18 @@ class LeakyRelu(SpecModel):
     """Derivative where the input is negative."""
 
 
-Activation = Annotated[Tanh | Relu | LeakyRelu, Field(discriminator="kind")]
+class ModRelu(SpecModel):
+    """sign(x)*max(0, |x| + b): the sign stays, a learned bias b of each unit bounds the rest.
+
+    b starts at 0, where it is the identity: with an orthogonal W_hh nothing is lost at first.
+
+    Source: Arjovsky, Shah & Bengio 2016, equation 8; for real numbers Helfrich et al. 2018.
+    """
+
+    kind: Literal["mod_relu"]
+
+
+Activation = Annotated[Tanh | Relu | LeakyRelu | ModRelu, Field(discriminator="kind")]
 
 
 class DefaultInit(SpecModel):

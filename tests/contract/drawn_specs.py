@@ -71,7 +71,7 @@ _SKIPS: st.SearchStrategy[dict[str, Any] | None] = st.one_of(
     st.just({"kind": "dilated", "base": 2}),
 )
 _LONGEST_SKIP = 8
-_ACTIVATIONS = [None, {"kind": "tanh"}, {"kind": "relu"}, {"kind": "leaky_relu"}]
+_ACTIVATIONS = [None, *({"kind": kind} for kind in ("tanh", "relu", "leaky_relu", "mod_relu"))]
 
 
 @st.composite

@@ -15,11 +15,12 @@ from worker.cells.cell import LayerBackward, LayerPass, State
 from worker.cells.flow import LayerFlow
 from worker.cells.gru.cpu import stack_gru_weights, unstack_gru_gradients
 from worker.cells.matmul import Floats
+from worker.cells.rnn.activation_kernels import Forms
+from worker.cells.rnn.cpu import forms_of
 from worker.cells.skipping_kernels import (
     GRU,
     LSTM,
     RNN,
-    Activation,
     Gate,
     Kept,
     Weights,
@@ -65,18 +66,13 @@ class SkippingCpu:
         first_c = part_of_state(initial if c_size else None, 1, x_KTIB, c_size)
         kept = make_kept(_KINDS[self.kind], x_KTIB, (first_h, first_c))
         gate = _gate(parameters, x_KTIB, initial)
-        forward(_KINDS[self.kind], kept, weights, self.activation, gate)
+        forms = forms_of(self.nonlinearity, parameters)
+        forward(_KINDS[self.kind], kept, weights, forms, gate)
         h_KTBH = states_of(kept[0], size)
         final = [h_KTBH[:, -1], torch.from_numpy(gate[2][:, -1]).unsqueeze(2)]
         if c_size:
             final.insert(1, torch.from_numpy(kept[3][:, -1]).transpose(1, 2))
-        return _SkippingCpuPass(h_KTBH, tuple(final), self, kept, weights, gate)
-
-    @property
-    def activation(self) -> Activation:
-        """What the kernel needs to know of the nonlinearity."""
-        one = self.nonlinearity
-        return one.is_tanh, one.can_die, one.slopes
+        return _SkippingCpuPass(h_KTBH, tuple(final), self, kept, weights, forms, gate)
 
     def _weights(self, parameters: LayerParameters) -> Weights:
         if self.kind == "gru":
@@ -106,6 +102,7 @@ class _SkippingCpuPass(LayerPass):
     cell: SkippingCpu
     kept: Kept
     weights: Weights
+    forms: Forms
     gate: Gate
 
     def backward(
@@ -118,16 +115,17 @@ class _SkippingCpuPass(LayerPass):
         measure: bool,  # noqa: ARG002 - costs next to nothing here
     ) -> LayerBackward:
         sequences, c_size = self.h_KTBH.shape[2], self.kept[3].shape[2]
-        grads = self._grads(grad_final, c_size)
+        grads, grad_bias_KH = self._grads(grad_final, c_size), np.zeros_like(self.forms.bias_KH)
         grad_weights, grad_gate, grad_x_KTIB, norms_2KT, flat_K, silent_KH = backward(
             _KINDS[self.cell.kind],
             self.kept,
             self.weights,
-            self.cell.activation,
+            self.forms,
             self.gate,
             self.cell.cost_K / np.float32(sequences),
             sequences_last(grad_h_KSBH),
             grads,
+            grad_bias_KH,
             needs_grad_x,
         )
         if self.cell.kind == "gru":
@@ -135,13 +133,15 @@ class _SkippingCpuPass(LayerPass):
         else:
             unstack_gradients(grad_weights[0], gradients)
         gradients["skip_weight"].copy_(torch.from_numpy(grad_gate[0]).unsqueeze(1))
+        if grad_bias_KH.size:
+            np.copyto(gradients["activation_bias"].numpy(), grad_bias_KH)
         gradients["skip_bias"].copy_(torch.from_numpy(grad_gate[1]))
         grad_h, grad_c, grad_chance = (torch.from_numpy(grad) for grad in grads)
         states = [grad_h.transpose(1, 2), grad_chance.unsqueeze(2)]
         if c_size:
             states.insert(1, grad_c.transpose(1, 2))
         updates_KTB = self.gate[2][:, :-1] > np.float32(0.5)
-        can_die = self.cell.kind == "rnn" and self.cell.nonlinearity.can_die
+        can_die = self.cell.kind == "rnn" and self.forms.can_die
         return LayerBackward(
             grad_x_KTBI=torch.from_numpy(grad_x_KTIB).transpose(2, 3) if needs_grad_x else None,
             grad_initial=tuple(states),

@@ -31,7 +31,9 @@ from worker.cells.gate_kernels import (
 from worker.cells.gru.cpu import step_back_gru, step_gru
 from worker.cells.lstm.cpu import count_flat, step_back_lstm, step_lstm
 from worker.cells.matmul import Floats
-from worker.cells.rnn.cpu import count_flat_ends, find_silent, step_back_rnn, step_rnn, to_delta
+from worker.cells.rnn.activation_kernels import Forms, activate_back, find_silent
+from worker.cells.rnn.activation_kernels import count_flat as count_flat_ends
+from worker.cells.rnn.cpu import step_back_rnn, step_rnn
 from worker.cells.stacked import stack_inputs
 
 #: The parts of W, or of its gradient; one that a cell has not is (K, 0, 0).
@@ -40,8 +42,6 @@ Weights = tuple[Floats, Floats, Floats]
 Kept = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
 #: Of the gate: w (K, H), b (K, 1), p (K, T+1, B) and d (K, T, B).
 Gate = tuple[Floats, Floats, Floats, Floats]
-#: Of an RNN: whether it is tanh, whether a unit can die, and the slopes by job.
-Activation = tuple[bool, bool, Floats]
 
 RNN, GRU, LSTM = 0, 1, 2
 
@@ -63,7 +63,7 @@ def make_kept(kind: int, x_KTIB: Floats, first: tuple[Floats, Floats]) -> Kept:
 
 
 @compiled
-def forward(kind: int, kept: Kept, weights: Weights, activation: Activation, gate: Gate) -> None:
+def forward(kind: int, kept: Kept, weights: Weights, forms: Forms, gate: Gate) -> None:
     """Fill in the states, the proposals, and the gate's p and d; the first p is given."""
     z_KTFB, gates_KTGB, m_KTHB, c_KTCB, new_h_KTHB, new_c_KTCB = kept
     size = new_h_KTHB.shape[2]
@@ -79,7 +79,7 @@ def forward(kind: int, kept: Kept, weights: Weights, activation: Activation, gat
             elif kind == GRU:
                 step_gru(weights_of_job, z_FB, gates_GB, m_KTHB[job, step], new_h_HB)
             else:
-                step_rnn(weights_of_job[0], z_FB, new_h_HB, activation[0], activation[2][job])
+                step_rnn(weights_of_job[0], z_FB, new_h_HB, forms, job)
             chance_B = gate[2][job, step]
             choose(chance_B, new_h_HB, z_FB[:size], h_HB)
             choose(chance_B, new_c_CB, c_CB, c_KTCB[job, step + 1])
@@ -92,11 +92,12 @@ def backward(
     kind: int,
     kept: Kept,
     weights: Weights,
-    activation: Activation,
+    forms: Forms,
     gate: Gate,
     costs_K: Floats,
     outside_KSHB: Floats,
     grads: tuple[Floats, Floats, Floats],
+    grad_bias_KH: Floats,
     needs_grad_x: bool,
 ) -> tuple[Weights, tuple[Floats, Floats], Floats, Doubles, Doubles, Flags]:
     """Go back over time; `grads` come in by the last h, c and p, and go out by the first.
@@ -105,11 +106,12 @@ def backward(
         kind: of the cell.
         kept: by the forward pass; the gates and m are overwritten.
         weights: the parts of W.
-        activation: of an RNN.
+        forms: of an RNN's nonlinearity.
         gate: of the forward pass.
         costs_K: of an update in a sequence, by job, over the number of sequences.
         outside_KSHB: gradient from outside by the last S states.
         grads: by h (K, H, B), c (K, C, B) and p (K, B).
+        grad_bias_KH: the gradient by modReLU's bias is added to it.
         needs_grad_x: whether the gradient by the inputs is wanted.
 
     Returns:
@@ -172,7 +174,7 @@ def backward(
                     grad_x_KTIB[job, step],
                 )
             else:
-                to_delta(new_h_HB, grad_HB, delta_HB, activation[0], activation[2][job])
+                activate_back(delta_HB, grad_HB, new_h_HB, forms, job, grad_bias_KH)
                 norms_2KT[1, job, step] = step_back_rnn(
                     weights_of_job[0],
                     z_FB,
@@ -184,9 +186,9 @@ def backward(
                 )
             grad_HB += copied_h
             grad_c_CB += copied_c
-        if kind == RNN and activation[0]:
+        if kind == RNN and forms.is_tanh:
             flat_K[job] = count_flat_ends(new_h_KTHB[job], size)
-        if kind == RNN and activation[1]:
+        if kind == RNN and forms.can_die:
             find_silent(new_h_KTHB[job], silent_KH[job])
     gates = 3 if kind == LSTM else 2 if kind == GRU else 1
     flat_K /= gates * size * sequences * (rows - 1)

@@ -23,6 +23,7 @@ from contract.spec.remedy import (
     Identity,
     Kaiming,
     LeakyRelu,
+    ModRelu,
     Orthogonal,
     Remedy,
     XavierNormal,
@@ -36,7 +37,8 @@ from worker.training.parameters import LayerParameters, directions
 _SIGMOID_GATES = {"r", "z", "i", "f", "o"}
 # What proposes the new state in each cell.
 _CANDIDATES = {"rnn": "h", "gru": "n", "lstm": "g"}
-_OF_SKIPS = {"skip_weight", "skip_bias", "weight_lag"}
+# What no init speaks of.
+_OF_NO_INIT = {"activation_bias", "skip_weight", "skip_bias", "weight_lag"}
 _IRNN_INPUT_STD = 0.001
 
 # Fills a float64 block of one gate, given the gate's name, and returns it.
@@ -65,7 +67,8 @@ def initialise(
 
     The weights of a skip over time are no init's: `skip_weight` starts as torch's weights do,
     `skip_bias` at 1, so that at first most steps update the state, and `weight_lag` as the identity
-    where the candidate for the new state is made and as 0 at the other gates.
+    where the candidate for the new state is made and as 0 at the other gates. Nor is modReLU's
+    bias, which starts at 0: there it is the identity, and so is its gain for kaiming.
 
     torch adds two biases: where a gate's bias is set, it is in `bias_ih`, and `bias_hh` is 0 there.
     Filling both would double it and, for chrono, square the memory's length.
@@ -95,7 +98,7 @@ def initialise(
     for direction in each:
         _apply(direction, cell, remedy, remedy_generator)
     for direction in each:
-        _start_skip(direction, cell, remedy_generator)
+        _start_rest(direction, cell, remedy_generator)
 
 
 def initialise_readout(weight_OH: Tensor, bias_O: Tensor, generator: torch.Generator) -> None:
@@ -116,7 +119,7 @@ def _draw_default(layer: LayerParameters, cell: Cell, generator: torch.Generator
         return
     weight = layer["weight_hh" if "weight_hh" in layer else "weight_ih"]
     for name, tensor in layer.items():
-        if name not in _OF_SKIPS:
+        if name not in _OF_NO_INIT:
             _draw_uniform(tensor, 1 / math.sqrt(weight.shape[1]), generator)
 
 
@@ -125,7 +128,10 @@ def _draw_uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> N
     tensor.copy_(drawn.uniform_(-bound, bound, generator=generator))
 
 
-def _start_skip(layer: LayerParameters, cell: Cell, generator: torch.Generator) -> None:
+def _start_rest(layer: LayerParameters, cell: Cell, generator: torch.Generator) -> None:
+    """What no init speaks of."""
+    if "activation_bias" in layer:
+        layer["activation_bias"].zero_()
     if "skip_weight" in layer:
         bound = 1 / math.sqrt(layer["skip_weight"].shape[1])
         _draw_uniform(layer["skip_weight"], bound, generator)
@@ -188,7 +194,13 @@ def _nonlinearity(
         return "linear"
     if gate in _SIGMOID_GATES:
         return "sigmoid"
-    return activation.kind if activation else "tanh"
+    match activation:
+        case None:
+            return "tanh"
+        case ModRelu():
+            return "linear"
+        case _:
+            return activation.kind
 
 
 def _fill_gates(weight: Tensor, cell: Cell, fill: _Fill) -> None:

@@ -43,7 +43,7 @@ class FlowRecord:
     spectral_radius: float | None  #: largest |eigenvalue| of W_hh over layers and gate blocks, or
     #: of an LRU's Lambda; None where nothing recurs by a weight
     saturation: float | None  #: share of activations at their flat ends
-    dead_fraction: float | None  #: share of ReLU units 0 over batch and time; None for others
+    dead_fraction: float | None  #: share of units 0 over batch and time; None if none can die
     update_fraction: float | None = None  #: share of steps updating the state; None if all have to
 
 

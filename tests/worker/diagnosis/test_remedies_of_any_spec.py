@@ -9,6 +9,7 @@ from contract.diagnosis import Finding, FindingCode, Prescription, Severity, Ver
 from contract.merge_patch import apply_merge_patch
 from contract.spec import JobSpec
 from tests.contract.drawn_specs import drawn_specs
+from tests.experiments.table import EXPERIMENTS
 from tests.worker.diagnosis import histories
 from tests.worker.diagnosis.histories import TASK, make_spec
 from worker.diagnosis.diagnose import diagnose
@@ -71,9 +72,22 @@ def test_adding_needs_a_gru_and_the_steps_it_takes() -> None:
     assert spec.training.max_steps == 1_200
 
 
-def test_copying_needs_gates_with_long_memories_and_the_steps_they_take() -> None:
+def test_copying_needs_a_network_that_is_kept_orthogonal() -> None:
+    """It is the one that experiment E9a shows to learn it, and gets the steps that this takes."""
+    spec = first_spec(length_of(70, {"kind": "copy_memory", "lag": 50}))
+    (learned,) = (arm.spec for arm in EXPERIMENTS if arm.id == "E9a")
+    learner = JobSpec.model_validate(learned)
+
+    assert spec.cell.kind == learner.cell.kind == "rnn"
+    assert spec.remedy == learner.remedy
+    assert spec.training.optimizer == learner.training.optimizer
+    assert spec.training.max_steps == learner.training.max_steps
+
+
+def test_copying_comes_second_with_gates_and_the_steps_they_take() -> None:
     """A tanh network with an orthogonal start stays at the baseline; an LSTM took 2,800 steps."""
-    spec = first_spec(length_of(50, {"kind": "copy_memory", "lag": 30}))
+    history = length_of(50, {"kind": "copy_memory", "lag": 30})
+    spec = patched(history.spec, diagnose("job", history).prescriptions[1])
 
     assert spec.remedy.init is not None
     assert (spec.cell.kind, spec.remedy.init.kind) == ("lstm", "chrono")

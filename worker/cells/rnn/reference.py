@@ -3,6 +3,8 @@
     a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh,  h_t = phi(a_t)
     dL/da_t = dL/dh_t * phi'(a_t),  dL/dh_{t-1} += W_hh^T dL/da_t
 
+What phi learns itself has its gradient from h_t and dL/da_t, see `worker.remedies.activations`.
+
 Shapes: K jobs of a pack, T time steps, B sequences, I inputs, H hidden units.
 
 Source:
@@ -38,7 +40,7 @@ class _RnnRecurrence(Recurrence):
     ) -> None:
         self._x_KTBI = x_KTBI
         self._parameters = parameters
-        self._nonlinearity = nonlinearity
+        self._nonlinearity = nonlinearity.of_layer(parameters)
         self._weight_KHH = parameters["weight_hh"]
         self._weight_transposed_KHH = self._weight_KHH.transpose(1, 2)
         bias_KH = parameters["bias_ih"] + parameters["bias_hh"]
@@ -75,6 +77,9 @@ class _RnnRecurrence(Recurrence):
         needs_grad_x: bool,
     ) -> Tensor | None:
         delta_KTBH = self.delta_hidden_KTBG
+        learned = self._nonlinearity.learned_gradients(self._h_KTBH, delta_KTBH)
+        for name, gradient in learned.items():
+            gradients[name].copy_(gradient)
         hidden_gradients(trajectory.initial[0], trajectory.states[0], delta_KTBH, gradients)
         return input_gradients(
             self._x_KTBI, delta_KTBH, self._parameters, gradients, needs_grad_x=needs_grad_x

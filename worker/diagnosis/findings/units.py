@@ -35,7 +35,7 @@ def find_saturated(history: History) -> Finding | None:
 
 
 def find_dead_units(history: History) -> Finding | None:
-    """Most ReLU units are 0 for every input and time step, so they never learn again."""
+    """Most units are 0 for every input and time step, so they never learn again: ReLU, modReLU."""
     share = median([flow.dead_fraction for flow in history.flows[-WINDOW:]])
     if share is None or share <= DEAD_SHARE:
         return None
