@@ -66,7 +66,7 @@ def _adopt(start: Start) -> Parameters:
 
 
 def _as_arrays(batch: Batch) -> tuple[jax.Array, jax.Array]:
-    return jnp.array(batch.x_NTI.swapaxes(0, 1)), jnp.array(batch.target)
+    return jnp.array(batch.x_NTI.swapaxes(0, 1)), jnp.array(batch.target[:, -1])
 
 
 def _rnn(projected_TBH: jax.Array, weight_HH: jax.Array) -> jax.Array:

@@ -25,7 +25,9 @@ class KerasFit:
         _give_weights(layer, readout, start)
         optimizer = keras.optimizers.Adam(LR, global_clipnorm=MAX_NORM)
         self._model.compile(optimizer=optimizer, loss="mse")
-        self._batches = itertools.cycle((batch.x_NTI, batch.target) for batch in start.batches)
+        self._batches = itertools.cycle(
+            (batch.x_NTI, batch.target[:, -1]) for batch in start.batches
+        )
 
     def run(self, steps: int) -> float:
         """Train that many steps."""

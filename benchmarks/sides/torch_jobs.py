@@ -56,6 +56,6 @@ class TorchJobs:
 
 
 def as_tensors(batch: Batch) -> tuple[Tensor, Tensor]:
-    """A batch as torch's recurrent layers like it best, time first."""
+    """A batch as torch's recurrent layers like it best, time first: x (T, B, I), target (B, O)."""
     x_BTI = torch.from_numpy(batch.x_NTI)
-    return x_BTI.transpose(0, 1).contiguous(), torch.from_numpy(batch.target)
+    return x_BTI.transpose(0, 1).contiguous(), torch.from_numpy(batch.target[:, -1])
