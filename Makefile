@@ -1,4 +1,4 @@
-.PHONY: demo test serve bench bench-memory experiments experiments-long check openapi clean
+.PHONY: demo test serve bench bench-memory bench-profile experiments experiments-long check openapi clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,6 +32,9 @@ experiments-long: .venv/installed ## all of it, about an hour
 
 bench-memory: .venv/installed ## what a training step holds in memory at its peak
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.memory
+
+bench-profile: .venv/installed ## where the time of one LSTM training step goes
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.lstm_profile
 
 check: .venv/installed ## format, lint, import walls, types
 	$(BIN)/ruff format --check .

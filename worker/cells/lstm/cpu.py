@@ -129,13 +129,13 @@ def step_lstm(
 ) -> None:
     """The gates, the new c and the new h from W z and the c before."""
     multiply(weight_GF, z_FB, gates_GB, False)
-    _open_gates(gates_GB, c_HB.shape[0])
+    open_gates(gates_GB, c_HB.shape[0])
     gates_N = gates_GB.reshape(-1)
-    _update_state(gates_N, c_HB.reshape(-1), new_c_HB.reshape(-1), h_HB.reshape(-1))
+    update_state(gates_N, c_HB.reshape(-1), new_c_HB.reshape(-1), h_HB.reshape(-1))
 
 
 @compiled
-def _open_gates(gates_GB: Floats, size: int) -> None:
+def open_gates(gates_GB: Floats, size: int) -> None:
     """Sigmoid for i, f, o and tanh for g, in loops of their own: one loop would not vectorise."""
     input_forget_N = gates_GB[: 2 * size].reshape(-1)
     for at in range(input_forget_N.size):
@@ -149,7 +149,7 @@ def _open_gates(gates_GB: Floats, size: int) -> None:
 
 
 @compiled
-def _update_state(gates_N: Floats, c_before: Floats, c_after: Floats, h_N: Floats) -> None:
+def update_state(gates_N: Floats, c_before: Floats, c_after: Floats, h_N: Floats) -> None:
     """c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)."""
     count = h_N.size
     i, f = gates_N[:count], gates_N[count : 2 * count]
@@ -235,7 +235,7 @@ def step_back_lstm(
     size = grad_HB.shape[0]
     gates_N = gates_GB.reshape(-1)
     before, after = c_HB.reshape(-1), new_c_HB.reshape(-1)
-    _to_deltas(gates_N, before, after, grad_HB.reshape(-1), grad_c_HB.reshape(-1))
+    to_deltas(gates_N, before, after, grad_HB.reshape(-1), grad_c_HB.reshape(-1))
     multiply_right_transposed(gates_GB, z_FB, term_GF, False)
     squares = add_term(term_GF, grad_weight_GF, size)
     if grad_x_IB.shape[0]:
@@ -245,7 +245,7 @@ def step_back_lstm(
 
 
 @compiled
-def _to_deltas(
+def to_deltas(
     gates_N: Floats, c_before: Floats, c_after: Floats, grad_h: Floats, grad_c: Floats
 ) -> None:
     """Replace the gates by the gradients by what they squash, and `grad_c` by the one of c_{t-1}.
