@@ -33,6 +33,7 @@ class Measure(StrEnum):
     )
     REACH = "reach"  #: time steps the gradient reaches before training
     SPECTRAL_RADIUS = "spectral radius"  #: of W_hh before training
+    UPDATE_FRACTION = "update fraction"  #: time steps that updated the state, when training ended
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tests.experiments.arms import (
     stuck,
     until,
 )
-from tests.experiments.experiment import Experiment, Published
+from tests.experiments.experiment import Band, Experiment, Measure, Published
 from tests.experiments.skip_rnn_adding import open_skip_rnn_adding
 
 _RECALL: Final = (
@@ -173,8 +173,8 @@ _ADDING: Final = (
             patched(_ADDING_50, {"remedy": {"skip": {"kind": "learned", "cost": 0.0}}}),
             ADDING_SOLVED,
         ),
-        solved(ADDING_SOLVED),
-        Published("learned", "Campos et al. 2018, table 1"),
+        (*solved(ADDING_SOLVED), Band(Measure.UPDATE_FRACTION, 0.85, 1)),
+        Published("learned, 97.9 ± 3.2 % of the steps updated", "Campos et al. 2018, table 1"),
         verdict=Verdict.HEALTHY,
         is_quick=False,
         open_data=open_skip_rnn_adding,

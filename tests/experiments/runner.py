@@ -51,9 +51,8 @@ def _outcome(spec: JobSpec, task: Task, steps_S: Sequence[JobStep]) -> Outcome:
 def _measures(steps_S: Sequence[JobStep]) -> dict[Measure, float]:
     losses = [step.evaluation.val_loss for step in steps_S if step.evaluation]
     records = [step.record for step in steps_S]
-    flow = steps_S[0].flow
-    if flow is None:
-        raise AssertionError("the first step has no flow record")
+    flows = [step.flow for step in steps_S if step.flow]
+    flow = flows[0]
     norm_T = flow.grad_norm_LT[0]
     return {
         Measure.BEST_LOSS: min(losses),
@@ -66,8 +65,13 @@ def _measures(steps_S: Sequence[JobStep]) -> dict[Measure, float]:
         Measure.CLIPPED: sum(record.clip_coef < 1 for record in records) / len(records),
         Measure.FLOW_RATIO: norm_T[0] / norm_T[-1],
         Measure.REACH: flow.reach_L[0],
-        Measure.SPECTRAL_RADIUS: math.nan if flow.spectral_radius is None else flow.spectral_radius,
+        Measure.UPDATE_FRACTION: _number(flows[-1].update_fraction),
+        Measure.SPECTRAL_RADIUS: _number(flow.spectral_radius),
     }
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _verdict(spec: JobSpec, task: Task, steps_S: Sequence[JobStep]) -> Verdict:

@@ -19,6 +19,8 @@ Parameters = Mapping[str, Tensor]
 SlowLayer = Callable[[Tensor, Sequence[Parameters], State], tuple[list[State], State]]
 
 KINDS = ("rnn", "gru", "lstm")
+#: With the RNN whose activation has parameters of its own.
+EVERY_KIND = (*KINDS, "mod_relu")
 INPUTS = 3
 
 
@@ -27,6 +29,8 @@ def slow_step(kind: str, input_BG: Tensor, state: State, parameters: Parameters)
     hidden_BG = state[0] @ parameters["weight_hh"].T + parameters["bias_hh"]
     if kind == "rnn":
         return (torch.tanh(input_BG + hidden_BG),)
+    if kind == "mod_relu":
+        return (mod_relu(input_BG + hidden_BG, parameters["activation_bias"]),)
     if kind == "gru":
         reset_in, update_in, new_in = input_BG.chunk(3, dim=1)
         reset_hidden, update_hidden, m = hidden_BG.chunk(3, dim=1)
@@ -39,6 +43,11 @@ def slow_step(kind: str, input_BG: Tensor, state: State, parameters: Parameters)
     return torch.sigmoid(o) * torch.tanh(c), c.clone()
 
 
+def mod_relu(a: Tensor, bias: Tensor) -> Tensor:
+    """The formula of the paper."""
+    return torch.sign(a) * torch.relu(a.abs() + bias)
+
+
 def project(x_BI: Tensor, parameters: Parameters) -> Tensor:
     """What the input adds to the gates, (B, G)."""
     return x_BI @ parameters["weight_ih"].T + parameters["bias_ih"]
@@ -46,11 +55,12 @@ def project(x_BI: Tensor, parameters: Parameters) -> Tensor:
 
 def spec_of(kind: str, skip: Mapping[str, object] | None, hidden: int = 4) -> JobSpec:
     """A spec with a skip over time; two layers, so that it may be dilated."""
+    activation = {"kind": kind} if kind == "mod_relu" else None
     return JobSpec.model_validate(
         {
             "dataset": {"kind": "adding"},
-            "cell": {"kind": kind, "hidden_size": hidden, "num_layers": 2},
-            "remedy": {"skip": skip},
+            "cell": {"kind": "rnn" if activation else kind, "hidden_size": hidden, "num_layers": 2},
+            "remedy": {"skip": skip, "activation": activation},
         }
     )
 

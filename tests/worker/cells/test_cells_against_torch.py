@@ -168,6 +168,7 @@ class _OneLayer(torch.autograd.Function):
         ("rnn", {"kind": "tanh"}),
         ("rnn", {"kind": "relu"}),
         ("rnn", {"kind": "leaky_relu", "negative_slope": 0.3}),
+        ("rnn", {"kind": "mod_relu"}),
         ("gru", None),
         ("lstm", None),
     ],

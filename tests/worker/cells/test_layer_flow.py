@@ -126,6 +126,20 @@ def test_relu_unit_is_silent_if_always_zero() -> None:
     assert nonlinearity.saturation(h_KTBH).tolist() == [0.0]
 
 
+def test_mod_relu_unit_is_silent_if_its_bias_outweighs_every_input() -> None:
+    """Of two units that get the same, the one with b = -9 is silent, and nothing is saturated."""
+    spec = make_spec("rnn", hidden_size=2, activation={"kind": "mod_relu"})
+    layer = draw_layer(spec, inputs=1, jobs=1, seed=0, scale=0.0)
+    layer["weight_ih"].fill_(1)
+    layer["activation_bias"][0] = torch.tensor([-9.0, -1.0], dtype=torch.float64)
+    forward = make_cell([spec]).forward(normal(1, 4, 2, 1, seed=8), layer)
+    flow = _flow(forward, layer, torch.ones_like(forward.answers(1)))
+
+    assert flow.silent_KH is not None
+    assert flow.silent_KH.tolist() == [[True, False]]
+    assert flow.saturation_K.tolist() == [0.0]
+
+
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
 def test_gates_held_shut_are_saturated(kind: str) -> None:
     """Large biases put every sigmoid gate at its flat end, small ones none."""

@@ -19,6 +19,7 @@ from tests.worker.cells.layer_runs import (
     run_layer,
 )
 from tests.worker.cells.slow_cells import (
+    EVERY_KIND,
     INPUTS,
     KINDS,
     Parameters,
@@ -75,7 +76,7 @@ def skip_spec(kind: str, cost: float = 0.0, hidden: int = 4) -> JobSpec:
     return spec_of(kind, {"kind": "learned", "cost": cost}, hidden)
 
 
-@given(kind=st.sampled_from(KINDS), sizes=drawn_sizes)
+@given(kind=st.sampled_from(EVERY_KIND), sizes=drawn_sizes)
 def test_skipping_layer_is_the_loop_of_the_paper(kind: str, sizes: Sizes) -> None:
     """States, straight-through gradients and flow are those of autograd through the equations."""
     spec = skip_spec(kind, hidden=sizes["hidden"])
@@ -84,7 +85,7 @@ def test_skipping_layer_is_the_loop_of_the_paper(kind: str, sizes: Sizes) -> Non
     assert_equals_slow(cell, slow_skip(kind), spec, sizes)
 
 
-@given(kind=st.sampled_from(KINDS), sizes=drawn_sizes)
+@given(kind=st.sampled_from(EVERY_KIND), sizes=drawn_sizes)
 def test_cost_is_that_of_the_mean_number_of_updates(kind: str, sizes: Sizes) -> None:
     """The gradient of 0.3 times the updates of a sequence comes on top, in each job its own."""
     jobs, sequences = sizes["jobs"], sizes["sequences"]

@@ -12,6 +12,7 @@ from worker.training.pack import Pack
 CELLS: list[tuple[str, dict[str, Any]]] = [
     ("rnn", {}),
     ("rnn", {"activation": {"kind": "leaky_relu"}, "clipping": {"kind": "norm"}}),
+    ("rnn", {"activation": {"kind": "mod_relu"}}),
     ("gru", {"clipping": {"kind": "value"}}),
     ("lstm", {"init": {"kind": "chrono", "max_lag": 9}}),
 ]
