@@ -49,7 +49,10 @@ def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Set
             if members:
                 jobs = [(member.claim.spec, member.dataset) for member in members]
                 trainer = Trainer(
-                    Pack(jobs), torch.device(device), budget_bytes=settings.activation_bytes
+                    Pack(jobs),
+                    torch.device(device),
+                    budget_bytes=settings.activation_bytes,
+                    threads=settings.threads,
                 )
                 RunningPack(store, members, trainer, settings.flush_s).train(requests)
     finally:

@@ -49,6 +49,19 @@ def join_in_time(flows: Sequence[LayerFlow]) -> LayerFlow:
     )
 
 
+def join_jobs(flows: Sequence[LayerFlow]) -> LayerFlow:
+    """The flow of a pack from those of parts of its jobs."""
+    silent = [flow.silent_KH for flow in flows if flow.silent_KH is not None]
+    updated = [flow.update_fraction_K for flow in flows if flow.update_fraction_K is not None]
+    return LayerFlow(
+        grad_norm_KT=torch.cat([flow.grad_norm_KT for flow in flows]),
+        weight_term_norm_KT=torch.cat([flow.weight_term_norm_KT for flow in flows]),
+        saturation_K=torch.cat([flow.saturation_K for flow in flows]),
+        silent_KH=torch.cat(silent) if silent else None,
+        update_fraction_K=torch.cat(updated) if updated else None,
+    )
+
+
 def _mean_over_time(shares: Sequence[Tensor], steps: Sequence[int]) -> Tensor:
     """The share over all steps, from those over parts of so many steps."""
     weighted = [count * share_K for count, share_K in zip(steps, shares, strict=True)]

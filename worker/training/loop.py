@@ -14,6 +14,7 @@ from torch import Tensor
 
 from contract.spec import longest_skip
 from worker.datasets.task import Batch
+from worker.training.crew import Crew
 from worker.training.dropout import dropout_masks
 from worker.training.flow import PackFlow, collect_flow
 from worker.training.job_run import JobRun
@@ -44,6 +45,7 @@ class Trainer:
         dtype: of the parameters and everything computed; float32 or float64.
         budget_bytes: for what one job's backward pass needs of its forward pass; beyond it time is
             cut into segments.
+        threads: among which the jobs are shared.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Trainer:
         dtype: torch.dtype = torch.float32,
         *,
         budget_bytes: int = DEFAULT_BUDGET_BYTES,
+        threads: int = 1,
     ) -> None:
         self._pack = pack
         self._device = device
@@ -61,10 +64,18 @@ class Trainer:
         segments = segment_steps(
             specs[0], pack.seq_len, layout.input_size, budget_bytes, dtype.itemsize
         )
-        self._teacher = Teacher(pack.model(device, dtype), layout, segments)
-        self._judges = [pack.alone(index).model(device, dtype) for index in range(len(specs))]
+        self._judges = [
+            pack.part(index, index + 1).model(device, dtype) for index in range(len(specs))
+        ]
         self._parameters = layout.buffer(pack.initial_parameters(dtype).to(device))
         self._gradients = layout.buffer(torch.zeros_like(self._parameters.flat_KP))
+        self._crew = Crew(
+            pack,
+            self._parameters,
+            self._gradients,
+            lambda part: Teacher(part.model(device, dtype), layout, segments),
+            threads,
+        )
         self._update = Update(specs, layout, device, dtype)
         self._snapshots = Snapshots([self._parameters.flat_KP, *self._update.state])
         self._jobs = [JobRun(spec, data) for spec, data in zip(specs, pack.datasets, strict=True)]
@@ -96,9 +107,7 @@ class Trainer:
     def _train_step(self) -> list[JobStep]:
         lrs = [job.lr(self._step) for job in self._jobs]
         measure = any(job.is_flow_step(self._step) for job in self._jobs)
-        lesson = self._teacher.learn(
-            self._next_exercise(), self._parameters.network, self._gradients, measure=measure
-        )
+        lesson = self._learn(self._next_exercise(), measure=measure)
         flow = self._collect(lesson) if measure else None
         measured = self._update.apply(
             self._parameters.flat_KP,
@@ -114,6 +123,9 @@ class Trainer:
         ]
         self._keep_snapshots()
         return job_steps
+
+    def _learn(self, exercise: Exercise, *, measure: bool) -> Lesson:
+        return self._crew.learn(exercise, measure=measure)
 
     def _next_exercise(self) -> Exercise:
         x_KTBI, target = stack_batches(self._next_batches(), self._device, self._dtype)

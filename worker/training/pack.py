@@ -44,9 +44,9 @@ class Pack:
         """Time steps of every sequence."""
         return self.datasets[0].task.seq_len
 
-    def alone(self, index: int) -> "Pack":
-        """A pack of one of the jobs, to judge it by itself."""
-        return Pack([self._jobs[index]])
+    def part(self, first: int, end: int) -> "Pack":
+        """A pack of the jobs from `first` until before `end`."""
+        return Pack(self._jobs[first:end])
 
     def model(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The network all jobs share, without its parameters."""

@@ -6,7 +6,6 @@ Shapes: K jobs of a pack, T time steps, B sequences, I inputs, H hidden units.
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from contract.spec import JobSpec, ModRelu
@@ -143,7 +142,7 @@ def run_one_unit(x: float, bias: float) -> tuple[Outcome, Tensor]:
     ],
 )
 def test_one_unit_of_the_kernel_by_hand(x: float, bias: float, h: float, by_bias: float) -> None:
-    """h = sign(x)*max(|x| + b, 0), dL/db = sign(x) where it is active; where it is 0, it is silent."""
+    """H = sign(x)*max(|x| + b, 0), dL/db = sign(x) where it is active; where it is 0, it is silent."""
     outcome, silent_KH = run_one_unit(x, bias)
 
     assert outcome["h"].item() == h

@@ -44,7 +44,7 @@ def test_evaluation_in_chunks_is_the_mean_over_all(
 ) -> None:
     """Held-out loss and accuracy do not depend on the chunks, of which the last may be short."""
     course = make_course("rnn", loss, target_steps=target_steps)
-    alone, row_KP = course.pack.alone(0), course.start[:1]
+    alone, row_KP = course.pack.part(0, 1), course.start[:1]
     batch = TinyDataset(9, loss, target_steps=target_steps).batch(1, sequences)
     x_KTBI, target = stack_batches([batch], CPU, torch.float64)
     named = alone.layout.named(row_KP[0])
@@ -61,7 +61,7 @@ def test_evaluation_in_chunks_is_the_mean_over_all(
 def test_squared_error_has_no_accuracy() -> None:
     """Predicted values are neither right nor wrong."""
     course = make_course("rnn")
-    alone = course.pack.alone(0)
+    alone = course.pack.part(0, 1)
     network = alone.layout.views(course.start[:1])
     _, accuracy = alone.model(CPU, torch.float64).evaluate(network, TinyDataset().validation())
 
