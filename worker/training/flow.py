@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from worker.cells.flow import LayerFlow
+from worker.cells.flow import LayerFlow, sum_in_order
 from worker.training.measures import spectral_radius
 from worker.training.parameters import NetworkParameters
 from worker.training.records import FlowRecord
@@ -83,7 +84,7 @@ def collect_flow(
     """
     grad_norm_KLT = torch.stack([layer.grad_norm_KT for layer in layers], dim=1)
     term_norm_KLT = torch.stack([layer.weight_term_norm_KT for layer in layers], dim=1)
-    saturation_K = torch.stack([layer.saturation_K for layer in layers]).mean(dim=0)
+    saturation_K = _mean([layer.saturation_K for layer in layers])
     silent = [layer.silent_KH for layer in layers if layer.silent_KH is not None]
     updated = [layer.update_fraction_K for layer in layers if layer.update_fraction_K is not None]
     return PackFlow(
@@ -92,8 +93,12 @@ def collect_flow(
         saturation_K=saturation_K.tolist(),
         dead_fraction_K=torch.cat(silent, dim=1).double().mean(dim=1).tolist() if silent else None,
         spectral_radius_K=spectral_radius(parameters).tolist() if with_radius else None,
-        update_fraction_K=torch.stack(updated).mean(dim=0).tolist() if updated else None,
+        update_fraction_K=_mean(updated).tolist() if updated else None,
     )
+
+
+def _mean(shares: Sequence[Tensor]) -> Tensor:
+    return sum_in_order(shares) / len(shares)
 
 
 def _finite_or_none(value: float) -> float | None:
