@@ -5,6 +5,7 @@ Shapes: K jobs of a pack, T time steps, B sequences, H hidden units, G gates tim
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -65,7 +66,16 @@ def join_jobs(flows: Sequence[LayerFlow]) -> LayerFlow:
 def _mean_over_time(shares: Sequence[Tensor], steps: Sequence[int]) -> Tensor:
     """The share over all steps, from those over parts of so many steps."""
     weighted = [count * share_K for count, share_K in zip(steps, shares, strict=True)]
-    return torch.stack(weighted).sum(dim=0) / sum(steps)
+    return sum_in_order(weighted) / sum(steps)
+
+
+def sum_in_order(tensors: Sequence[Tensor]) -> Tensor:
+    """The sum of at least one tensor, added one after the other.
+
+    torch's own reduction adds in an order that depends on how many columns there are: a job's bits
+    would depend on its company.
+    """
+    return reduce(torch.add, tensors)
 
 
 def state_gradient_norm(grad_states: Sequence[Tensor]) -> Tensor:

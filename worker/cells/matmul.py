@@ -15,7 +15,7 @@ from numba import types
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from worker.cells.compiled import compiled
+from worker.cells.compiled import compiled, inlined
 
 Floats = NDArray[np.float32]
 
@@ -37,6 +37,13 @@ _BYTES = 4
 _ONE, _ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
 
 
+@inlined
+def _row_step(matrix: Floats) -> int:
+    """How far apart rows are, in numbers."""
+    # Of a single row it may be anything, but BLAS refuses less than the row's length.
+    return max(matrix.strides[0] // _BYTES, matrix.shape[1])
+
+
 @compiled
 def multiply(left_MQ: Floats, right_QN: Floats, result_MN: Floats, keep: bool) -> None:
     """Result = left right, added to what is there if `keep`."""
@@ -44,9 +51,9 @@ def multiply(left_MQ: Floats, right_QN: Floats, result_MN: Floats, keep: bool) -
     _gemm(
         *(_FLOAT32, _PLAIN, _PLAIN),
         *(right_QN.shape[1], left_MQ.shape[0], left_MQ.shape[1]),
-        *(_ONE.ctypes, right_QN.ctypes, right_QN.strides[0] // _BYTES),
-        *(left_MQ.ctypes, left_MQ.strides[0] // _BYTES),
-        *(old.ctypes, result_MN.ctypes, result_MN.strides[0] // _BYTES),
+        *(_ONE.ctypes, right_QN.ctypes, _row_step(right_QN)),
+        *(left_MQ.ctypes, _row_step(left_MQ)),
+        *(old.ctypes, result_MN.ctypes, _row_step(result_MN)),
     )
 
 
@@ -59,9 +66,9 @@ def multiply_left_transposed(
     _gemm(
         *(_FLOAT32, _PLAIN, _TRANSPOSED),
         *(right_QN.shape[1], left_QM.shape[1], left_QM.shape[0]),
-        *(_ONE.ctypes, right_QN.ctypes, right_QN.strides[0] // _BYTES),
-        *(left_QM.ctypes, left_QM.strides[0] // _BYTES),
-        *(old.ctypes, result_MN.ctypes, result_MN.strides[0] // _BYTES),
+        *(_ONE.ctypes, right_QN.ctypes, _row_step(right_QN)),
+        *(left_QM.ctypes, _row_step(left_QM)),
+        *(old.ctypes, result_MN.ctypes, _row_step(result_MN)),
     )
 
 
@@ -74,7 +81,7 @@ def multiply_right_transposed(
     _gemm(
         *(_FLOAT32, _TRANSPOSED, _PLAIN),
         *(right_NQ.shape[0], left_MQ.shape[0], left_MQ.shape[1]),
-        *(_ONE.ctypes, right_NQ.ctypes, right_NQ.strides[0] // _BYTES),
-        *(left_MQ.ctypes, left_MQ.strides[0] // _BYTES),
-        *(old.ctypes, result_MN.ctypes, result_MN.strides[0] // _BYTES),
+        *(_ONE.ctypes, right_NQ.ctypes, _row_step(right_NQ)),
+        *(left_MQ.ctypes, _row_step(left_MQ)),
+        *(old.ctypes, result_MN.ctypes, _row_step(result_MN)),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from worker.cells.cell import RecurrentCell
 from worker.cells.dilated import DilatedCell
 from worker.cells.gru.cpu import GruCpu
 from worker.cells.gru.reference import GruReference
+from worker.cells.job_by_job import JobByJob
 from worker.cells.lru.reference import LruReference
 from worker.cells.lstm.cpu import LstmCpu
 from worker.cells.lstm.reference import LstmReference
@@ -87,18 +89,28 @@ def _has_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def _make_cell(specs: Sequence[JobSpec], device: torch.device, dtype: torch.dtype) -> RecurrentCell:
-    """The kernel where there is one for the device and dtype, else the reference."""
+    """The kernel where there is one for the device and dtype, else the reference.
+
+    Either way a job's bits on the CPU, in float32, are its own in whatever pack.
+    """
     match specs[0].cell.kind:
+        case "min_gru" | "min_lstm" | "lru" as kind:
+            scanned = _make_scanned(kind)
+            return JobByJob(scanned) if _has_kernels(device, dtype) else scanned
+        case _ if _has_kernels(device, dtype):
+            return _make_kernel(specs, device, dtype)
+        case _:
+            return _make_unrolled(specs, device, dtype)
+
+
+def _make_scanned(kind: Literal["min_gru", "min_lstm", "lru"]) -> RecurrentCell:
+    match kind:
         case "min_gru":
             return MinimalReference(MinGruGates())
         case "min_lstm":
             return MinimalReference(MinLstmGates())
         case "lru":
             return LruReference()
-        case _ if _has_kernels(device, dtype):
-            return _make_kernel(specs, device, dtype)
-        case _:
-            return _make_unrolled(specs, device, dtype)
 
 
 def _make_kernel(

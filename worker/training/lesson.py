@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from worker.cells.cell import LayerBackward, State
-from worker.cells.flow import LayerFlow, join_in_time
+from worker.cells.flow import LayerFlow, join_in_time, sum_in_order
 from worker.training.model import Model, NetworkPass
 from worker.training.parameters import NetworkParameters, ParameterBuffer, ParameterLayout
 from worker.training.readout import learn_readout
@@ -217,7 +217,7 @@ def _join(lessons: Sequence[Lesson]) -> Lesson:
         return lessons[0]
     layers = zip(*(lesson.flows for lesson in lessons), strict=True)
     return Lesson(
-        loss_K=torch.stack([lesson.loss_K for lesson in lessons]).sum(dim=0),
+        loss_K=sum_in_order([lesson.loss_K for lesson in lessons]),
         flows=[join_in_time(flows) for flows in layers],
     )
 

@@ -170,7 +170,9 @@ class Trainer:
         )
 
     def _judge(self, index: int, batch: Batch) -> tuple[float, float | None]:
-        network = self._pack.layout.views(self._parameters.flat_KP[index : index + 1])
+        # A copy, as products may round by where in memory their factors begin.
+        row_1P = self._parameters.flat_KP[index : index + 1].clone()
+        network = self._pack.layout.views(row_1P)
         return self._judges[index].evaluate(network, batch)
 
     def _flow_record(self, flow: PackFlow, index: int) -> FlowRecord | None:

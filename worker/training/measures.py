@@ -3,10 +3,12 @@
 Shapes: K jobs of a pack, G gates, H hidden units.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from worker.training.parameters import LayerParameters, NetworkParameters, directions
+from worker.training.parameters import LayerParameters, NetworkParameters, directions, of_job
 
 # W is squared this often: the radius is read off the norm of W^65536.
 _SQUARINGS = 16
@@ -18,13 +20,20 @@ def spectral_radius(parameters: NetworkParameters) -> Tensor:
     Of an LRU it is the largest |Lambda|; nan for a cell without recurrent weights. For W_hh it
     comes by Gelfand's formula, rho(W) = lim ||W^n||^(1/n) at n = 65536, from above: the error is a
     factor c^(1/n), c the condition of the eigenvectors; below 0.1 % even at c = 1e28. Unlike an
-    eigenvalue solver it is a few products for all jobs at once, on any device. nan where a weight
-    is not finite.
+    eigenvalue solver it is a few products for all jobs at once, on any device; but on a CPU jobs
+    come one after the other, for a batched product rounds by its size. nan where a weight is not
+    finite.
     """
-    radii = [
-        _layer_radii(direction) for layer in parameters.layers for direction in directions(layer)
-    ]
-    return torch.cat(radii, dim=1).amax(dim=1)
+    layers = [direction for layer in parameters.layers for direction in directions(layer)]
+    if parameters.weight.device.type != "cpu":
+        return _largest_radius(layers)
+    jobs = range(len(parameters.weight))
+    return torch.cat([_largest_radius([of_job(layer, job) for layer in layers]) for job in jobs])
+
+
+def _largest_radius(layers: Sequence[LayerParameters]) -> Tensor:
+    """The largest of all layers', (K,)."""
+    return torch.cat([_layer_radii(layer) for layer in layers], dim=1).amax(dim=1)
 
 
 def _layer_radii(layer: LayerParameters) -> Tensor:

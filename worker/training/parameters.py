@@ -33,6 +33,13 @@ def directions(layer: LayerParameters) -> list[LayerParameters]:
     return [forward, reverse] if reverse else [forward]
 
 
+def of_job(layer: LayerParameters, index: int) -> LayerParameters:
+    """One job's parameters as a pack of one; copies, for a product may round by where in memory its
+    factors begin, and a job's bits would depend on its place in the pack.
+    """
+    return {name: tensor[index : index + 1].clone() for name, tensor in layer.items()}
+
+
 @dataclass(frozen=True)
 class NetworkParameters:
     """The parameters (or their gradients) of stacked layers and a linear readout."""
