@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from worker.cells.cell import LayerBackward, LayerPass, RecurrentCell, State
-from worker.cells.flow import LayerFlow
+from worker.cells.flow import join_jobs
 from worker.training.parameters import LayerParameters, of_job
 
 
@@ -70,7 +70,7 @@ class _JobByJobPass(LayerPass):
         return LayerBackward(
             torch.cat(grads_x) if grads_x else None,
             _join_states([back.grad_initial for back in backs]),
-            _join_flows(flows) if flows else None,
+            join_jobs(flows) if flows else None,
         )
 
 
@@ -85,13 +85,3 @@ def _rows(state: State | None, job: int) -> State | None:
 
 def _join_states(states: Sequence[State]) -> State:
     return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
-
-
-def _join_flows(flows: Sequence[LayerFlow]) -> LayerFlow:
-    """The flow of a pack from those of its jobs, whose units cannot die and always update."""
-    return LayerFlow(
-        grad_norm_KT=torch.cat([flow.grad_norm_KT for flow in flows]),
-        weight_term_norm_KT=torch.cat([flow.weight_term_norm_KT for flow in flows]),
-        saturation_K=torch.cat([flow.saturation_K for flow in flows]),
-        silent_KH=None,
-    )

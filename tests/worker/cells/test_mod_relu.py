@@ -152,7 +152,7 @@ def test_bias_gradient_needs_activity() -> None:
 
 
 def test_formula_of_the_tests_is_the_papers() -> None:
-    """Eq. 8: (|z| + b) z/|z| where |z| + b is at least 0, else 0."""
+    """Equation 8: (|z| + b) z/|z| where |z| + b is at least 0, else 0."""
     z, bias = normal(50, seed=3), normal(50, seed=4)
     expected = [
         (abs(one) + b) * one / abs(one) if abs(one) + b >= 0 else 0.0
