@@ -12,8 +12,8 @@ from worker.datasets.task import Dataset
 from worker.training.pack import Pack
 
 # Everything a job of a pack may have of its own.
-OWN: dict[str, Any] = {
-    "remedy": {"init": None, "clipping": {"kind": "norm", "clip_value": None}, "lr_control": None},
+OWN_REMEDIES: dict[str, Any] = {"init": None, "clipping": {"kind": "norm"}, "lr_control": None}
+OWN_NUMBERS: dict[str, Any] = {
     "training": {"seed": 7, "max_steps": 3, "optimizer": {"lr": 0.5}},
     "diagnostics": {"flow_every": 3},
 }
@@ -30,7 +30,8 @@ def opened(spec: JobSpec) -> tuple[JobSpec, Dataset]:
 def test_jobs_of_one_key_can_be_packed(spec: JobSpec) -> None:
     """Whatever jobs have one key, the trainer accepts them as one pack."""
     document = spec.model_dump(mode="json", exclude_none=True)
-    other = JobSpec.model_validate(apply_merge_patch(document, OWN))
+    document["remedy"] |= OWN_REMEDIES
+    other = JobSpec.model_validate(apply_merge_patch(document, OWN_NUMBERS))
 
     assert pack_key(other) == pack_key(spec)
     assert Pack([opened(spec), opened(other)]).layout.num_parameters > 0

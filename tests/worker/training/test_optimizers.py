@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from contract.spec.training import Adam, AdamW, Optimizer, RmsProp, Sgd
-from worker.training.optimizers import FlatOptimizer, make_optimizer
+from worker.training.flat_optimizer import FlatOptimizer
+from worker.training.optimizers import make_optimizer
 
 NUM_STEPS = 100
 CPU = torch.device("cpu")
