@@ -34,8 +34,10 @@ def directions(layer: LayerParameters) -> list[LayerParameters]:
 
 
 def of_job(layer: LayerParameters, index: int) -> LayerParameters:
-    """One job's parameters as a pack of one; copies, for a product may round by where in memory its
-    factors begin, and a job's bits would depend on its place in the pack.
+    """Copies of one job's parameters, as a pack of one.
+
+    A view would not do: products may round by where in memory their factors begin, and a job's bits
+    would depend on its place in the pack.
     """
     return {name: tensor[index : index + 1].clone() for name, tensor in layer.items()}
 
