@@ -41,8 +41,7 @@ _ONE, _ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
 def _row_step(matrix: Floats) -> int:
     """How far apart rows are, in numbers."""
     # Of a single row it may be anything, but BLAS refuses less than the row's length.
-    step: int = max(matrix.strides[0] // _BYTES, matrix.shape[1])
-    return step
+    return int(max(matrix.strides[0] // _BYTES, matrix.shape[1]))
 
 
 @compiled

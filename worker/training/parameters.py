@@ -34,9 +34,9 @@ def directions(layer: LayerParameters) -> list[LayerParameters]:
 
 
 def of_job(layer: LayerParameters, index: int) -> LayerParameters:
-    """One job's parameters as a pack of one.
+    """Copies of one job's parameters, as a pack of one.
 
-    They are copies: a product may round by where in memory its factors begin, and a job's bits
+    A view would not do: products may round by where in memory their factors begin, and a job's bits
     would depend on its place in the pack.
     """
     return {name: tensor[index : index + 1].clone() for name, tensor in layer.items()}
