@@ -107,3 +107,12 @@ def multiply(left: tl.tensor, right: tl.tensor, addend: tl.tensor) -> tl.tensor:
     Tensor cores know no float32; three products of its halves in TF32 come to nearly the same.
     """
     return tl.dot(left, right, acc=addend, input_precision="tf32x3")
+
+
+@inlined
+def load_matrix(matrix_ptr: tl.tensor, size: int, WIDTH: tl.constexpr) -> tl.tensor:
+    """A matrix (H, H) as a block (C, C)."""
+    rows = tl.arange(0, WIDTH)[:, None]
+    columns = tl.arange(0, WIDTH)[None, :]
+    inside = (rows < size) & (columns < size)
+    return tl.load(matrix_ptr + rows * size + columns, mask=inside, other=0.0)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from worker.cells.cell import LayerBackward, LayerPass, State
 from worker.cells.flow import LayerFlow, weight_term_norm
-from worker.cells.gpu_blocks import Blocks, multiply, tanh
+from worker.cells.gpu_blocks import Blocks, load_matrix, multiply, tanh
 from worker.cells.gpu_compiled import kernel
 from worker.cells.gpu_norms import norm_over_blocks, room_for_squares, scale_of, scaled_squares
 from worker.cells.products import hidden_gradients, input_gradients, project_input
@@ -154,12 +154,7 @@ def _forward(
     columns = tl.arange(0, WIDTH)[None, :]
     inside = (rows < sequences) & (columns < size)
     place, step_size = rows * size + columns, sequences * size
-    inner = tl.arange(0, WIDTH)[:, None]
-    weight = tl.load(
-        weight_ptr + job * size * size + columns * size + inner,
-        mask=(inner < size) & (columns < size),
-        other=0.0,
-    )
+    weight = tl.trans(load_matrix(weight_ptr + job * size * size, size, WIDTH))
     slope = tl.load(slope_ptr + job)
     h = tl.load(initial_ptr + job * step_size + place, mask=inside, other=0.0)
     for step in tl.range(0, time_steps, num_stages=2):
@@ -194,12 +189,7 @@ def _backward(
     columns = tl.arange(0, WIDTH)[None, :]
     inside = (rows < sequences) & (columns < size)
     place, step_size = rows * size + columns, sequences * size
-    inner = tl.arange(0, WIDTH)[:, None]
-    weight = tl.load(
-        weight_ptr + job * size * size + inner * size + columns,
-        mask=(inner < size) & (columns < size),
-        other=0.0,
-    )
+    weight = load_matrix(weight_ptr + job * size * size, size, WIDTH)
     slope = tl.load(slope_ptr + job)
     grad_ptr += job * step_size
     grad = tl.load(grad_ptr + place, mask=inside, other=0.0)
