@@ -47,17 +47,21 @@ def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Set
     store = Store(settings.resolved_database_url())
     try:
         with pack_failures_written(store, [claim.lease for claim in claims]):
-            _train(_open_members(store, claims, settings), torch.device(device), requests)
+            members = _open_members(store, claims, settings)
+            _train(members, torch.device(device), requests, gpu_kernels=settings.gpu_kernels)
     except LeaseLostError:
         log.warning("lease lost; training stopped")
     finally:
         store.close()
 
 
-def _train(members: Sequence[Member], device: torch.device, requests: DropRequests) -> None:
+def _train(
+    members: Sequence[Member], device: torch.device, requests: DropRequests, *, gpu_kernels: bool
+) -> None:
     if not members:
         return
-    trainer = Trainer(Pack([(member.claim.spec, member.dataset) for member in members]), device)
+    jobs = [(member.claim.spec, member.dataset) for member in members]
+    trainer = Trainer(Pack(jobs, gpu_kernels=gpu_kernels), device)
     places = {member.claim.lease.job_id: index for index, member in enumerate(members)}
     for steps in trainer.steps():
         for step in steps:

@@ -22,8 +22,10 @@ class Kernel(Protocol):
 
 
 def kernel(function: Callable[..., None]) -> Kernel:
-    """Compile for the types of the first call."""
-    return cast("Kernel", triton.jit(function))
+    """Compile for the types of the arguments, and for what the sizes are divisible by."""
+    # These two change from call to call, and divisible or not makes no faster code.
+    make = triton.jit(do_not_specialize=["time_steps", "answered"])
+    return cast("Kernel", make(function))
 
 
 def inlined(function: Function) -> Function:

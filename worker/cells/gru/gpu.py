@@ -2,7 +2,7 @@
 
 Shapes: K jobs of a pack, T time steps, S of them with a gradient from outside, B sequences,
 I inputs, H hidden units, G = 3H gates in the order r, z, n, N blocks of sequences (see
-`worker.cells.gpu_blocks`).
+`worker.cells.gpu_layout`).
 
 A kernel runs over all time steps with W_hh on the chip. Products that no step waits for, of the
 inputs and of the gradients by weights, are one operation each outside.
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from worker.cells.cell import LayerBackward, LayerPass, State
 from worker.cells.flow import LayerFlow, weight_term_norm
-from worker.cells.gpu_blocks import Blocks, load_matrix, multiply, sigmoid, tanh
+from worker.cells.gpu_blocks import load_matrix, multiply, places_of_block, sigmoid, tanh
 from worker.cells.gpu_compiled import kernel
+from worker.cells.gpu_layout import Blocks, bytes_on_chip, part_of_state
 from worker.cells.gpu_norms import norm_over_blocks, room_for_squares, scale_of, scaled_squares
 from worker.cells.products import (
     gate_saturation,
@@ -28,6 +29,17 @@ from worker.cells.products import (
 from worker.training.parameters import LayerParameters
 
 _GATES = 3
+_LOADED = 6
+
+
+def fits(hidden_size: int, on_chip_bytes: int) -> bool:
+    """Whether a program has room: up to 64 hidden units with 160 KiB, 32 with 99.
+
+    Args:
+        hidden_size: H.
+        on_chip_bytes: shared memory that the GPU gives to one program.
+    """
+    return bytes_on_chip(hidden_size, gates=_GATES, loaded=_LOADED) <= on_chip_bytes
 
 
 class GruGpu:
@@ -45,9 +57,9 @@ class GruGpu:
         jobs, time_steps, sequences, _ = gates_KTBG.shape
         h_KTBH = gates_KTBG.new_empty(jobs, time_steps, sequences, size)
         m_KTBH = torch.empty_like(h_KTBH)
-        initial_KBH = initial[0].contiguous() if initial else torch.zeros_like(h_KTBH[:, 0])
-        blocks = Blocks(jobs, sequences, size, _GATES)
-        _forward[blocks.grid](
+        initial_KBH = part_of_state(initial, 0, h_KTBH[:, 0])
+        blocks = Blocks(jobs, sequences, size)
+        forward_kernel[blocks.grid](
             gates_KTBG,
             h_KTBH,
             m_KTBH,
@@ -88,11 +100,9 @@ class _GruGpuPass(LayerPass):
         _, time_steps, sequences, size = self.h_KTBH.shape
         rz_KTBN = self.gates_KTBG[..., : 2 * size]
         saturation_K = gate_saturation(rz_KTBN) if measure else None
-        grad_KBH = torch.zeros_like(self.initial_KBH)
-        if grad_final:
-            grad_KBH.copy_(grad_final[0])
+        grad_KBH = part_of_state(grad_final, 0, self.initial_KBH)
         squares = room_for_squares(self.h_KTBH, time_steps, self.blocks.per_job)
-        _backward[self.blocks.grid](
+        backward_kernel[self.blocks.grid](
             self.gates_KTBG,
             self.m_KTBH,
             self.h_KTBH,
@@ -127,7 +137,7 @@ class _GruGpuPass(LayerPass):
 
 
 @kernel
-def _forward(
+def forward_kernel(
     gates_ptr: tl.tensor,
     h_ptr: tl.tensor,
     m_ptr: tl.tensor,
@@ -142,26 +152,24 @@ def _forward(
 ) -> None:
     """Replace W_ih x_t + b of every step by its gates, and write m_t and h_t."""
     job = tl.program_id(1).to(tl.int64)  # in 64 bits, so that offsets are
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    columns = tl.arange(0, WIDTH)[None, :]
-    inside = (rows < sequences) & (columns < size)
-    place, step_size = rows * size + columns, sequences * size
+    place, gate_place, inside = places_of_block(sequences, size, 3, ROWS, WIDTH)
+    step_size = sequences * size
     weight_ptr += job * 3 * size * size
     weight_r = tl.trans(load_matrix(weight_ptr, size, WIDTH))
     weight_z = tl.trans(load_matrix(weight_ptr + size * size, size, WIDTH))
     weight_n = tl.trans(load_matrix(weight_ptr + 2 * size * size, size, WIDTH))
-    bias_ptr += job * 3 * size + 2 * size
-    bias = tl.load(bias_ptr + columns + rows * 0, mask=inside, other=0.0)
+    columns = tl.arange(0, WIDTH)[None, :]
+    bias = tl.load(bias_ptr + job * 3 * size + 2 * size + columns, mask=columns < size, other=0.0)
     h = tl.load(initial_ptr + job * step_size + place, mask=inside, other=0.0)
     for step in tl.range(0, time_steps, num_stages=2):
         at = (job * time_steps + step) * step_size
-        gates = gates_ptr + 3 * at + rows * 3 * size + columns
+        gates = gates_ptr + 3 * at + gate_place
         a_r = tl.load(gates, mask=inside, other=0.0)
         a_z = tl.load(gates + size, mask=inside, other=0.0)
         a_n = tl.load(gates + 2 * size, mask=inside, other=0.0)
         r = sigmoid(multiply(h, weight_r, a_r))
         z = sigmoid(multiply(h, weight_z, a_z))
-        m = multiply(h, weight_n, bias)
+        m = multiply(h, weight_n, tl.zeros_like(h)) + bias
         n = tanh(a_n + r * m)
         h = n + z * (h - n)
         tl.store(gates, r, mask=inside)
@@ -172,7 +180,7 @@ def _forward(
 
 
 @kernel
-def _backward(
+def backward_kernel(
     gates_ptr: tl.tensor,
     m_ptr: tl.tensor,
     h_ptr: tl.tensor,
@@ -196,10 +204,8 @@ def _backward(
     and what comes through the products.
     """
     job = tl.program_id(1).to(tl.int64)
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    columns = tl.arange(0, WIDTH)[None, :]
-    inside = (rows < sequences) & (columns < size)
-    place, step_size = rows * size + columns, sequences * size
+    place, gate_place, inside = places_of_block(sequences, size, 3, ROWS, WIDTH)
+    step_size = sequences * size
     weight_ptr += job * 3 * size * size
     weight_r = load_matrix(weight_ptr, size, WIDTH)
     weight_z = load_matrix(weight_ptr + size * size, size, WIDTH)
@@ -209,7 +215,7 @@ def _backward(
     last = job * time_steps + time_steps - 1
     for back in tl.range(0, time_steps, num_stages=2):
         at = (last - back) * step_size
-        gates = gates_ptr + 3 * at + rows * 3 * size + columns
+        gates = gates_ptr + 3 * at + gate_place
         r = tl.load(gates, mask=inside, other=0.0)
         z = tl.load(gates + size, mask=inside, other=0.0)
         n = tl.load(gates + 2 * size, mask=inside, other=0.0)

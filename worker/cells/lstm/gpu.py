@@ -2,7 +2,7 @@
 
 Shapes: K jobs of a pack, T time steps, S of them with a gradient from outside, B sequences,
 I inputs, H hidden units, G = 4H gates in the order i, f, g, o, N blocks of sequences (see
-`worker.cells.gpu_blocks`).
+`worker.cells.gpu_layout`).
 
 A kernel runs over all time steps with W_hh on the chip. Products that no step waits for, of the
 inputs and of the gradients by weights, are one operation each outside.
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from worker.cells.cell import LayerBackward, LayerPass, State
 from worker.cells.flow import LayerFlow, weight_term_norm
-from worker.cells.gpu_blocks import Blocks, load_matrix, multiply, sigmoid, tanh
+from worker.cells.gpu_blocks import load_matrix, multiply, places_of_block, sigmoid, tanh
 from worker.cells.gpu_compiled import kernel
+from worker.cells.gpu_layout import Blocks, bytes_on_chip, part_of_state
 from worker.cells.gpu_norms import norm_over_blocks, room_for_squares, scale_of, scaled_squares
 from worker.cells.products import (
     gate_saturation,
@@ -28,6 +29,17 @@ from worker.cells.products import (
 from worker.training.parameters import LayerParameters
 
 _GATES = 4
+_LOADED = 6
+
+
+def fits(hidden_size: int, on_chip_bytes: int) -> bool:
+    """Whether a program has room: up to 64 hidden units with 160 KiB, 32 with 99.
+
+    Args:
+        hidden_size: H.
+        on_chip_bytes: shared memory that the GPU gives to one program.
+    """
+    return bytes_on_chip(hidden_size, gates=_GATES, loaded=_LOADED) <= on_chip_bytes
 
 
 class LstmGpu:
@@ -43,11 +55,10 @@ class LstmGpu:
         size = parameters["weight_hh"].shape[2]
         h_KTBH = gates_KTBG.new_empty(jobs, time_steps, sequences, size)
         c_KTBH = torch.empty_like(h_KTBH)
-        zeros_KBH = torch.zeros_like(h_KTBH[:, 0])
-        start = initial or (zeros_KBH, zeros_KBH)
-        start = (start[0].contiguous(), start[1].contiguous())
-        blocks = Blocks(jobs, sequences, size, _GATES)
-        _forward[blocks.grid](
+        like_KBH = h_KTBH[:, 0]
+        start = part_of_state(initial, 0, like_KBH), part_of_state(initial, 1, like_KBH)
+        blocks = Blocks(jobs, sequences, size)
+        forward_kernel[blocks.grid](
             gates_KTBG,
             h_KTBH,
             c_KTBH,
@@ -84,11 +95,10 @@ class _LstmGpuPass(LayerPass):
     ) -> LayerBackward:
         _, time_steps, sequences, size = self.h_KTBH.shape
         saturation_K = self._saturation() if measure else None
-        grads = (torch.zeros_like(self.initial[0]), torch.zeros_like(self.initial[1]))
-        for grad_KBH, final_KBH in zip(grads, grad_final or (), strict=False):
-            grad_KBH.copy_(final_KBH)
+        like_KBH = self.initial[0]
+        grads = part_of_state(grad_final, 0, like_KBH), part_of_state(grad_final, 1, like_KBH)
         squares = room_for_squares(self.h_KTBH, time_steps, self.blocks.per_job)
-        _backward[self.blocks.grid](
+        backward_kernel[self.blocks.grid](
             self.gates_KTBG,
             self.c_KTBH,
             self.initial[1],
@@ -126,7 +136,7 @@ class _LstmGpuPass(LayerPass):
 
 
 @kernel
-def _forward(
+def forward_kernel(
     gates_ptr: tl.tensor,
     h_ptr: tl.tensor,
     c_ptr: tl.tensor,
@@ -141,10 +151,8 @@ def _forward(
 ) -> None:
     """Replace W_ih x_t + b of every step by its gates, and write c_t and h_t."""
     job = tl.program_id(1).to(tl.int64)  # in 64 bits, so that offsets are
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    columns = tl.arange(0, WIDTH)[None, :]
-    inside = (rows < sequences) & (columns < size)
-    place, step_size = rows * size + columns, sequences * size
+    place, gate_place, inside = places_of_block(sequences, size, 4, ROWS, WIDTH)
+    step_size = sequences * size
     weight_ptr += job * 4 * size * size
     weight_i = tl.trans(load_matrix(weight_ptr, size, WIDTH))
     weight_f = tl.trans(load_matrix(weight_ptr + size * size, size, WIDTH))
@@ -154,7 +162,7 @@ def _forward(
     c = tl.load(first_c_ptr + job * step_size + place, mask=inside, other=0.0)
     for step in tl.range(0, time_steps, num_stages=2):
         at = (job * time_steps + step) * step_size
-        gates = gates_ptr + 4 * at + rows * 4 * size + columns
+        gates = gates_ptr + 4 * at + gate_place
         a_i = tl.load(gates, mask=inside, other=0.0)
         a_f = tl.load(gates + size, mask=inside, other=0.0)
         a_g = tl.load(gates + 2 * size, mask=inside, other=0.0)
@@ -174,7 +182,7 @@ def _forward(
 
 
 @kernel
-def _backward(
+def backward_kernel(
     gates_ptr: tl.tensor,
     c_ptr: tl.tensor,
     first_c_ptr: tl.tensor,
@@ -198,10 +206,8 @@ def _backward(
     f: dc c_{t-1} f (1-f);  dc_{t-1} = dc f.
     """
     job = tl.program_id(1).to(tl.int64)
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    columns = tl.arange(0, WIDTH)[None, :]
-    inside = (rows < sequences) & (columns < size)
-    place, step_size = rows * size + columns, sequences * size
+    place, gate_place, inside = places_of_block(sequences, size, 4, ROWS, WIDTH)
+    step_size = sequences * size
     weight_ptr += job * 4 * size * size
     weight_i = load_matrix(weight_ptr, size, WIDTH)
     weight_f = load_matrix(weight_ptr + size * size, size, WIDTH)
@@ -215,7 +221,7 @@ def _backward(
     c = tl.load(c_ptr + last * step_size + place, mask=inside, other=0.0)
     for back in tl.range(0, time_steps, num_stages=2):
         at = (last - back) * step_size
-        gates = gates_ptr + 4 * at + rows * 4 * size + columns
+        gates = gates_ptr + 4 * at + gate_place
         i = tl.load(gates, mask=inside, other=0.0)
         f = tl.load(gates + size, mask=inside, other=0.0)
         g = tl.load(gates + 2 * size, mask=inside, other=0.0)

@@ -1,7 +1,7 @@
 """The Elman network as kernels for the GPU, equal to the reference within float32.
 
 Shapes: K jobs of a pack, T time steps, S of them with a gradient from outside, B sequences,
-I inputs, H hidden units, N blocks of sequences (see `worker.cells.gpu_blocks`).
+I inputs, H hidden units, N blocks of sequences (see `worker.cells.gpu_layout`).
 
 A kernel runs over all time steps with W_hh on the chip. Products that no step waits for, of the
 inputs and of the gradients by weights, are one operation each outside.
@@ -15,19 +15,26 @@ from torch import Tensor
 
 from worker.cells.cell import LayerBackward, LayerPass, State
 from worker.cells.flow import LayerFlow, weight_term_norm
-from worker.cells.gpu_blocks import Blocks, load_matrix, multiply, tanh
+from worker.cells.gpu_blocks import load_matrix, multiply, places_of_block, tanh
 from worker.cells.gpu_compiled import kernel
+from worker.cells.gpu_layout import Blocks, bytes_on_chip, part_of_state
 from worker.cells.gpu_norms import norm_over_blocks, room_for_squares, scale_of, scaled_squares
 from worker.cells.products import hidden_gradients, input_gradients, project_input
 from worker.remedies.activations import Nonlinearity
 from worker.training.parameters import LayerParameters
 
 _GATES = 1
+_LOADED = 2
 
 
-def fits(hidden_size: int) -> bool:
-    """Whether the kernels can hold the weights: up to 128 hidden units."""
-    return Blocks(1, 1, hidden_size, _GATES).fits
+def fits(hidden_size: int, on_chip_bytes: int) -> bool:
+    """Whether a program has room: up to 128 hidden units with 160 KiB, 64 with 99.
+
+    Args:
+        hidden_size: H.
+        on_chip_bytes: shared memory that the GPU gives to one program.
+    """
+    return bytes_on_chip(hidden_size, gates=_GATES, loaded=_LOADED) <= on_chip_bytes
 
 
 class RnnGpu:
@@ -49,9 +56,9 @@ class RnnGpu:
         bias_KH = parameters["bias_ih"] + parameters["bias_hh"]
         h_KTBH = project_input(x_KTBI, parameters["weight_ih"], bias_KH)
         jobs, time_steps, sequences, size = h_KTBH.shape
-        blocks = Blocks(jobs, sequences, size, _GATES)
-        initial_KBH = initial[0].contiguous() if initial else torch.zeros_like(h_KTBH[:, 0])
-        _forward[blocks.grid](
+        blocks = Blocks(jobs, sequences, size)
+        initial_KBH = part_of_state(initial, 0, h_KTBH[:, 0])
+        forward_kernel[blocks.grid](
             h_KTBH,
             initial_KBH,
             parameters["weight_hh"].contiguous(),
@@ -96,12 +103,10 @@ class _RnnGpuPass(LayerPass):
         measure: bool,
     ) -> LayerBackward:
         _, time_steps, sequences, size = self.h_KTBH.shape
-        grad_KBH = torch.zeros_like(self.initial_KBH)
-        if grad_final:
-            grad_KBH.copy_(grad_final[0])
+        grad_KBH = part_of_state(grad_final, 0, self.initial_KBH)
         delta_KTBH = torch.empty_like(self.h_KTBH)
         squares = room_for_squares(self.h_KTBH, time_steps, self.blocks.per_job)
-        _backward[self.blocks.grid](
+        backward_kernel[self.blocks.grid](
             self.h_KTBH,
             delta_KTBH,
             grad_h_KSBH.contiguous(),
@@ -136,7 +141,7 @@ class _RnnGpuPass(LayerPass):
 
 
 @kernel
-def _forward(
+def forward_kernel(
     h_ptr: tl.tensor,
     initial_ptr: tl.tensor,
     weight_ptr: tl.tensor,
@@ -150,10 +155,8 @@ def _forward(
 ) -> None:
     """Replace W_ih x_t + b of every step by h_t."""
     job = tl.program_id(1).to(tl.int64)  # in 64 bits, so that offsets are
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    columns = tl.arange(0, WIDTH)[None, :]
-    inside = (rows < sequences) & (columns < size)
-    place, step_size = rows * size + columns, sequences * size
+    place, _, inside = places_of_block(sequences, size, 1, ROWS, WIDTH)
+    step_size = sequences * size
     weight = tl.trans(load_matrix(weight_ptr + job * size * size, size, WIDTH))
     slope = tl.load(slope_ptr + job)
     h = tl.load(initial_ptr + job * step_size + place, mask=inside, other=0.0)
@@ -165,7 +168,7 @@ def _forward(
 
 
 @kernel
-def _backward(
+def backward_kernel(
     h_ptr: tl.tensor,
     delta_ptr: tl.tensor,
     outside_ptr: tl.tensor,
@@ -185,10 +188,8 @@ def _backward(
 ) -> None:
     """Write the deltas; `grad` comes in by the last state and goes out by the first."""
     job = tl.program_id(1).to(tl.int64)
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    columns = tl.arange(0, WIDTH)[None, :]
-    inside = (rows < sequences) & (columns < size)
-    place, step_size = rows * size + columns, sequences * size
+    place, _, inside = places_of_block(sequences, size, 1, ROWS, WIDTH)
+    step_size = sequences * size
     weight = load_matrix(weight_ptr + job * size * size, size, WIDTH)
     slope = tl.load(slope_ptr + job)
     grad_ptr += job * step_size
