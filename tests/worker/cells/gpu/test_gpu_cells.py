@@ -80,7 +80,9 @@ def test_layers_on_each_other_learn_like_the_reference(kind: str) -> None:
     specs = [make_spec(kind, hidden_size=5, num_layers=2)] * 2
     lessons = [
         _learn(Model((kernels_of(specs),) * 2, "squared_error", 1), specs, torch.float32),
-        _learn(Model(make_layers(specs, CPU, torch.float64), "squared_error", 1), specs, torch.float64),
+        _learn(
+            Model(make_layers(specs, CPU, torch.float64), "squared_error", 1), specs, torch.float64
+        ),
     ]
     (ours, our_gradients), (exact, exact_gradients) = lessons
 
