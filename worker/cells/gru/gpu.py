@@ -224,7 +224,7 @@ def backward_kernel(
         before = tl.where(is_first, initial_ptr + job * step_size, h_ptr + at - step_size)
         h_before = tl.load(before + place, mask=inside, other=0.0)
         outside = outside_ptr + (job * answered + answered - 1 - back) * step_size + place
-        grad += tl.load(outside, mask=inside & (back < answered), other=0.0)
+        grad += tl.load(outside, mask=tl.where(back < answered, inside, False), other=0.0)
         if MEASURE:
             scale = scale_of(tl.abs(grad))
             block = (last - back) * tl.num_programs(0) + tl.program_id(0)

@@ -230,7 +230,7 @@ def backward_kernel(
         before = tl.where(is_first, first_c_ptr + job * step_size, c_ptr + at - step_size)
         c_before = tl.load(before + place, mask=inside, other=0.0)
         outside = outside_ptr + (job * answered + answered - 1 - back) * step_size + place
-        grad_h += tl.load(outside, mask=inside & (back < answered), other=0.0)
+        grad_h += tl.load(outside, mask=tl.where(back < answered, inside, False), other=0.0)
         if MEASURE:
             scale = scale_of(tl.maximum(tl.abs(grad_h), tl.abs(grad_c)))
             block = (last - back) * tl.num_programs(0) + tl.program_id(0)
