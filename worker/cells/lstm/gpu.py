@@ -15,11 +15,17 @@ import triton.language as tl
 from torch import Tensor
 
 from worker.cells.cell import LayerBackward, LayerPass, State
-from worker.cells.flow import LayerFlow, weight_term_norm
+from worker.cells.flow import LayerFlow
 from worker.cells.gpu_blocks import load_matrix, multiply, places_of_block, sigmoid, tanh
 from worker.cells.gpu_compiled import kernel
 from worker.cells.gpu_layout import Blocks, bytes_on_chip, part_of_state
-from worker.cells.gpu_norms import norm_over_blocks, room_for_squares, scale_of, scaled_squares
+from worker.cells.gpu_norms import (
+    norm_over_blocks,
+    room_for_squares,
+    scale_of,
+    scaled_squares,
+    weight_term_norm_in_parts,
+)
 from worker.cells.products import (
     gate_saturation,
     hidden_gradients,
@@ -129,7 +135,9 @@ class _LstmGpuPass(LayerPass):
     def _flow(self, grad_norm_KT: Tensor, saturation_K: Tensor) -> LayerFlow:
         return LayerFlow(
             grad_norm_KT=grad_norm_KT,
-            weight_term_norm_KT=weight_term_norm(self.h_KTBH, self.gates_KTBG, self.initial[0]),
+            weight_term_norm_KT=weight_term_norm_in_parts(
+                self.h_KTBH, self.gates_KTBG, self.initial[0]
+            ),
             saturation_K=saturation_K,
             silent_KH=None,
         )

@@ -14,11 +14,17 @@ import triton.language as tl
 from torch import Tensor
 
 from worker.cells.cell import LayerBackward, LayerPass, State
-from worker.cells.flow import LayerFlow, weight_term_norm
+from worker.cells.flow import LayerFlow
 from worker.cells.gpu_blocks import load_matrix, multiply, places_of_block, tanh
 from worker.cells.gpu_compiled import kernel
 from worker.cells.gpu_layout import Blocks, bytes_on_chip, part_of_state
-from worker.cells.gpu_norms import norm_over_blocks, room_for_squares, scale_of, scaled_squares
+from worker.cells.gpu_norms import (
+    norm_over_blocks,
+    room_for_squares,
+    scale_of,
+    scaled_squares,
+    weight_term_norm_in_parts,
+)
 from worker.cells.products import hidden_gradients, input_gradients, project_input
 from worker.remedies.activations import Nonlinearity
 from worker.training.parameters import LayerParameters
@@ -134,7 +140,9 @@ class _RnnGpuPass(LayerPass):
     def _flow(self, grad_norm_KT: Tensor, delta_KTBH: Tensor) -> LayerFlow:
         return LayerFlow(
             grad_norm_KT=grad_norm_KT,
-            weight_term_norm_KT=weight_term_norm(self.h_KTBH, delta_KTBH, self.initial_KBH),
+            weight_term_norm_KT=weight_term_norm_in_parts(
+                self.h_KTBH, delta_KTBH, self.initial_KBH
+            ),
             saturation_K=self.nonlinearity.saturation(self.h_KTBH),
             silent_KH=self.nonlinearity.silent(self.h_KTBH),
         )

@@ -5,8 +5,9 @@ import torch
 import triton.language as tl
 
 from tests.worker.cells.gpu.layers import A100_BYTES, CPU, make_spec
-from worker.cells import elementwise
+from worker.cells import elementwise, gpu_norms
 from worker.cells.compiled import compiled
+from worker.cells.flow import weight_term_norm
 from worker.cells.gpu_blocks import sigmoid, tanh
 from worker.cells.gpu_choice import make_gpu_cell
 from worker.cells.gpu_compiled import kernel
@@ -52,6 +53,21 @@ def test_functions_are_those_of_the_cpu() -> None:
     torch.testing.assert_close(ours[0], theirs[0], rtol=3e-7, atol=0, equal_nan=True)
     torch.testing.assert_close(ours[1], theirs[1], rtol=3e-7, atol=2e-7, equal_nan=True)
     assert ours[0].isnan().tolist() == POINTS.isnan().tolist()
+
+
+def test_weight_terms_in_parts_are_those_of_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made two steps at a time, the last one alone, the terms have the norms of the reference."""
+    monkeypatch.setattr(gpu_norms, "_MOST_NUMBERS", 2 * (2 * 4 * 8))
+    generator = torch.Generator().manual_seed(0)
+    h_KTBH, delta_KTBG = (
+        torch.randn(2, 5, 3, width, generator=generator, dtype=torch.float64) for width in (4, 8)
+    )
+    initial_KBH = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+
+    torch.testing.assert_close(
+        gpu_norms.weight_term_norm_in_parts(h_KTBH, delta_KTBG, initial_KBH),
+        weight_term_norm(h_KTBH, delta_KTBG, initial_KBH),
+    )
 
 
 @pytest.mark.parametrize(
