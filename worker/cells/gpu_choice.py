@@ -8,6 +8,9 @@ from contract.spec import JobSpec
 from worker.cells.cell import RecurrentCell
 from worker.remedies.activations import make_nonlinearity
 
+# Those that the RNN's kernels know.
+_ACTIVATIONS = {"tanh", "relu", "leaky_relu"}
+
 
 def make_gpu_cell(
     specs: Sequence[JobSpec], device: torch.device, on_chip_bytes: int
@@ -28,9 +31,10 @@ def _make_rnn(
 ) -> RecurrentCell | None:
     from worker.cells.rnn.gpu import RnnGpu, fits
 
-    if not fits(specs[0].cell.hidden_size, on_chip_bytes):
-        return None
     activations = [spec.remedy.activation for spec in specs]
+    has_form = {activation.kind for activation in activations if activation} <= _ACTIVATIONS
+    if not has_form or not fits(specs[0].cell.hidden_size, on_chip_bytes):
+        return None
     return RnnGpu(make_nonlinearity(activations, device, torch.float32), device)
 
 
