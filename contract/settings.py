@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Most jobs of equal shapes that a CPU worker trains together."""
     max_pack_cuda: Annotated[int, Field(ge=1)] = 64
     """Most jobs of equal shapes that a GPU worker trains together."""
+    gpu_kernels: bool = False
+    """Whether a GPU worker uses the Triton kernels, not measured yet; needs a C compiler."""
 
     activation_bytes: Annotated[int, Field(ge=1)] = 268_435_456
     """Memory for the states that a job's backward pass needs; beyond it they are computed again."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import FrameType
 
 from celery.signals import worker_shutting_down
@@ -36,6 +37,9 @@ def run_worker(device: str, settings: Settings) -> int:
         log.error("no GPU is visible to torch; start with --device cpu")
         return 1
     kind = "cuda" if gpu_is_there and device != "cpu" else "cpu"
+    if kind == "cuda" and settings.gpu_kernels and not find_spec("triton"):
+        log.error("UNROLL_GPU_KERNELS needs triton, which is not installed")
+        return 1
     store = Store(settings.resolved_database_url())
     check_schema(store.engine)
     name = f"{socket.gethostname()}-{secrets.token_hex(4)}"

@@ -49,7 +49,7 @@ def run(channel: Connection, claims: Sequence[Claim], device: str, settings: Set
             if members:
                 jobs = [(member.claim.spec, member.dataset) for member in members]
                 trainer = Trainer(
-                    Pack(jobs),
+                    Pack(jobs, gpu_kernels=settings.gpu_kernels),
                     torch.device(device),
                     budget_bytes=settings.activation_bytes,
                     threads=settings.threads,

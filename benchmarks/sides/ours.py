@@ -6,18 +6,30 @@ from collections.abc import Sequence
 import torch
 
 from benchmarks.sides.drawn_dataset import draw
-from benchmarks.sides.side import Start
+from benchmarks.sides.side import CPU, Start
 from contract.spec import JobSpec
 from worker.training.loop import Trainer
 from worker.training.pack import Pack
 
 
 class Ours:
-    """All jobs as one pack, float32 on the CPU."""
+    """All jobs as one pack, in float32.
 
-    def __init__(self, specs: Sequence[JobSpec]) -> None:
+    Args:
+        specs: one a job.
+        device: where they are trained.
+        gpu_kernels: whether a GPU's kernels are used.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[JobSpec],
+        device: torch.device = CPU,
+        *,
+        gpu_kernels: bool = False,
+    ) -> None:
         jobs = [(spec, draw(spec)) for spec in specs]
-        trainer = Trainer(Pack(jobs), torch.device("cpu"))
+        trainer = Trainer(Pack(jobs, gpu_kernels=gpu_kernels), device)
         self.starts = [
             Start(spec, dataset.batches, trainer.parameters(index))
             for index, (spec, dataset) in enumerate(jobs)

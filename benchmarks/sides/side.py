@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from contract.spec import JobSpec
 from worker.datasets.task import Batch
+
+CPU = torch.device("cpu")
 
 
 class Side(Protocol):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.nn.utils import clip_grad_norm_
 
-from benchmarks.sides.side import Start
+from benchmarks.sides.side import CPU, Start
 from benchmarks.work import LR, MAX_NORM
 from worker.datasets.task import Batch
 
@@ -23,12 +23,16 @@ class TorchJob:
     Args:
         network: from (T, B, I) to (B, O).
         batches: to train on, in turn.
+        device: where it is trained; the batches lie there from the beginning.
     """
 
-    def __init__(self, network: nn.Module, batches: Sequence[Batch]) -> None:
-        self._network = network
+    def __init__(
+        self, network: nn.Module, batches: Sequence[Batch], device: torch.device = CPU
+    ) -> None:
+        self._network = network.to(device)
         self._optimizer = torch.optim.Adam(network.parameters(), lr=LR)
-        self._batches = itertools.cycle([as_tensors(batch) for batch in batches])
+        on_cpu = [as_tensors(batch) for batch in batches]
+        self._batches = itertools.cycle([(x.to(device), target.to(device)) for x, target in on_cpu])
 
     def run(self, steps: int) -> float:
         """Train that many steps."""
@@ -47,8 +51,13 @@ class TorchJob:
 class TorchJobs:
     """Jobs one after another: each trains its steps, then the next one."""
 
-    def __init__(self, make_network: Callable[[Start], nn.Module], starts: Sequence[Start]) -> None:
-        self._jobs = [TorchJob(make_network(start), start.batches) for start in starts]
+    def __init__(
+        self,
+        make_network: Callable[[Start], nn.Module],
+        starts: Sequence[Start],
+        device: torch.device = CPU,
+    ) -> None:
+        self._jobs = [TorchJob(make_network(start), start.batches, device) for start in starts]
 
     def run(self, steps: int) -> float:
         """Train each job that many steps."""

@@ -23,13 +23,17 @@ class Pack:
 
     Args:
         jobs: each spec with its opened dataset.
+        gpu_kernels: whether a GPU's kernels are used where there are some.
 
     Raises:
         ValueError: if there is no job, or two differ in more than numbers.
     """
 
-    def __init__(self, jobs: Sequence[tuple[JobSpec, Dataset]]) -> None:
+    def __init__(
+        self, jobs: Sequence[tuple[JobSpec, Dataset]], *, gpu_kernels: bool = False
+    ) -> None:
         self._jobs = jobs
+        self._gpu_kernels = gpu_kernels
         self.specs = [spec for spec, _ in jobs]
         self.datasets = [dataset for _, dataset in jobs]
         if not jobs:
@@ -46,12 +50,14 @@ class Pack:
 
     def part(self, first: int, end: int) -> "Pack":
         """A pack of the jobs from `first` until before `end`."""
-        return Pack(self._jobs[first:end])
+        return Pack(self._jobs[first:end], gpu_kernels=self._gpu_kernels)
 
     def model(self, device: torch.device, dtype: torch.dtype) -> Model:
         """The network all jobs share, without its parameters."""
         task = self.datasets[0].task
-        layers = make_layers(self.specs, device, dtype, task.target_steps)
+        layers = make_layers(
+            self.specs, device, dtype, task.target_steps, gpu_kernels=self._gpu_kernels
+        )
         return Model(layers, task.loss, task.target_steps)
 
     def initial_parameters(self, dtype: torch.dtype) -> Tensor:
