@@ -23,4 +23,4 @@ def test_step_stays_on_its_device_until_its_norms_are_copied(
 
     frames = traceback.extract_tb(caught.tb)
     ours = [frame.name for frame in frames if "/worker/" in frame.filename]
-    assert ours[-1] == "collect_flow"
+    assert ours[-1] == "_on_host"
