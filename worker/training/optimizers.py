@@ -2,11 +2,11 @@
 
 Shapes: K jobs of a pack, P parameters of one job. `torch.optim` is not used: its first step costs a
 second, and it cannot give each row of a buffer its own numbers. On a CPU in float32 the rules are
-those of `worker.training.optimizer_kernels`, with the same bits.
+those of `worker.training.optimizer_kernels`.
 
-The rules use only products, sums, quotients and roots, one at a time. Each of these rounds
-correctly by IEEE 754, so a job's bits do not depend on its place in the pack; fused ones such as
-`lerp` and `addcmul` round differently in the vectorised body and in the tail of a row.
+The rules use only products, sums, quotients and roots, one at a time. Each of these rounds a number
+the same wherever it stands, so a job's bits do not depend on its place in the pack; fused ones such
+as `lerp` and `addcmul` round differently in the vectorised body and in the tail of a row.
 """
 
 from abc import ABC, abstractmethod
@@ -67,7 +67,13 @@ class FlatOptimizer(ABC):
         if self._has_kernel:
             rows = parameters_KP.numpy(), gradients_KP.numpy()
             self._step_rows(*rows, lr_K.double().numpy(), active_K.numpy())
-            return
+        else:
+            self.step_by_tensors(parameters_KP, gradients_KP, lr_K, active_K)
+
+    def step_by_tensors(
+        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K: Tensor, active_K: Tensor
+    ) -> None:
+        """The same without a kernel, on any device and in any dtype."""
         lr_K1 = lr_K.to(self._device, torch.float64, non_blocking=True).unsqueeze(1)
         # On a GPU looking at the mask would wait for all work queued on it.
         if active_K.device.type == "cpu" and bool(active_K.all()):
