@@ -111,9 +111,10 @@ class SlowOptimizer:
         beta1, beta2 = spec.betas
         self.mean = self.mean * F(beta1) + gradients_P * F(1 - beta1)
         self.square = self.square * F(beta2) + gradients_P * gradients_P * F(1 - beta2)
-        powers = [math.prod([beta] * self.updates) for beta in spec.betas]
-        root_P = np.sqrt(self.square) / F(math.sqrt(1 - powers[1])) + F(spec.eps)
-        return self.mean / root_P * F(spec.lr / (1 - powers[0]))
+        power1, power2 = (math.prod([beta] * self.updates) for beta in spec.betas)
+        root_P: Floats = np.sqrt(self.square)
+        direction_P = self.mean / (root_P / F(math.sqrt(1 - power2)) + F(spec.eps))
+        return direction_P * F(spec.lr / (1 - power1))
 
 
 @each_kind
