@@ -56,7 +56,13 @@ class FlatOptimizer(ABC):
         if self._has_kernel:
             rows = parameters_KP.numpy(), gradients_KP.numpy()
             self._step_rows(*rows, lr_K.double().numpy(), active_K.numpy())
-            return
+        else:
+            self.step_by_tensors(parameters_KP, gradients_KP, lr_K, active_K)
+
+    def step_by_tensors(
+        self, parameters_KP: Tensor, gradients_KP: Tensor, lr_K: Tensor, active_K: Tensor
+    ) -> None:
+        """The same without a kernel, on any device and in any dtype."""
         lr_K1 = lr_K.to(self._device, torch.float64, non_blocking=True).unsqueeze(1)
         # On a GPU looking at the mask would wait for all work queued on it.
         if active_K.device.type == "cpu" and bool(active_K.all()):

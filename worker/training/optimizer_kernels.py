@@ -1,10 +1,10 @@
-"""The optimizers' rules as kernels for the CPU: the same numbers, bit for bit, in one pass.
+"""The optimizers' rules as kernels for the CPU: the same operations, number by number, in one pass.
 
 Shapes: K jobs of a pack, P parameters of one job, C coefficients of a rule.
 
 Coefficients are float64 and rounded to float32 where they are used, as the rules on tensors do.
-Nothing is contracted or reordered, so each operation rounds by itself. Only the rows of active jobs
-are read and written.
+Nothing is contracted or reordered, so each operation rounds by itself, to the same bits but for the
+root: torch's may be an ulp off on a CPU. Only the rows of active jobs are read and written.
 """
 
 import numpy as np

@@ -1,10 +1,11 @@
 """The rules of the optimizers, on all jobs of a pack at once.
 
-Shapes: K jobs of a pack, P parameters of one job, C coefficients of a rule.
+Shapes: K jobs of a pack, P parameters of one job. On a CPU in float32 the rules are those of
+`worker.training.optimizer_kernels`.
 
-The rules use only products, sums, quotients and roots, one at a time. Each of these rounds
-correctly by IEEE 754, so a job's bits do not depend on its place in the pack; fused ones such as
-`lerp` and `addcmul` round differently in the vectorised body and in the tail of a row.
+The rules use only products, sums, quotients and roots, one at a time. Each of these rounds a number
+the same wherever it stands, so a job's bits do not depend on its place in the pack; fused ones such
+as `lerp` and `addcmul` round differently in the vectorised body and in the tail of a row.
 """
 
 from collections.abc import Sequence

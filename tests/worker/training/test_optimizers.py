@@ -76,13 +76,20 @@ def _torch_optimizer(spec: Optimizer, parameter: Tensor) -> torch.optim.Optimize
             return torch.optim.AdamW([parameter], **settings)
 
 
-def _torch_result(spec: Optimizer, start_P: Tensor, gradients_SP: Sequence[Tensor]) -> Tensor:
+def _torch_path(spec: Optimizer, start_P: Tensor, gradients_SP: Sequence[Tensor]) -> list[Tensor]:
+    """The parameters before the first step and after each."""
     parameter_P = start_P.clone().requires_grad_()
     optimizer = _torch_optimizer(spec, parameter_P)
+    path = [start_P]
     for gradient_P in gradients_SP:
         parameter_P.grad = gradient_P.clone()
         optimizer.step()
-    return parameter_P.detach()
+        path.append(parameter_P.detach().clone())
+    return path
+
+
+def _torch_result(spec: Optimizer, start_P: Tensor, gradients_SP: Sequence[Tensor]) -> Tensor:
+    return _torch_path(spec, start_P, gradients_SP)[-1]
 
 
 def _draw(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -109,16 +116,33 @@ def _run(specs: Sequence[Optimizer], parameters_KP: Tensor, gradients_SKP: Tenso
 
 @settings(deadline=None, max_examples=60)
 @given(specs=packs, num_parameters=st.integers(1, 9), seed=st.integers(0, 1000))
-def test_every_row_equals_torch_optim(
+def test_every_step_of_every_row_is_torch_optims(
     specs: list[Optimizer], num_parameters: int, seed: int
 ) -> None:
-    """Each job of a pack moves as torch.optim moves it, over 100 steps in float64."""
+    """From where torch.optim stands, each job of a pack makes its next step, 100 times in float64.
+
+    What is remembered is each side's own throughout. Their parameters are not: a large penalty over
+    a small eps makes their way chaotic. With Adam at betas (0.5, 0), lr 0.5, eps 1/64 and weight
+    decay 0.5, ulps grow to relative differences of 1e-7 and more, and arithmetic with 60 digits
+    agrees with neither side.
+    """
     start_KP = _draw(seed, len(specs), num_parameters)
     gradients_SKP = _draw(seed + 1, NUM_STEPS, len(specs), num_parameters)
-    result_KP = _run(specs, start_KP, gradients_SKP)
-    for k, spec in enumerate(specs):
-        expected_P = _torch_result(spec, start_KP[k], gradients_SKP[:, k].unbind())
-        torch.testing.assert_close(result_KP[k], expected_P, rtol=1e-12, atol=1e-12)
+    paths = [
+        _torch_path(spec, start_KP[k], gradients_SKP[:, k].unbind()) for k, spec in enumerate(specs)
+    ]
+    path_SKP = torch.stack([torch.stack(path) for path in paths], dim=1)
+    optimizer = _make(specs, start_KP)
+    active_K = torch.ones(len(specs), dtype=torch.bool)
+    for before_KP, gradients_KP, after_KP in zip(
+        path_SKP, gradients_SKP, path_SKP[1:], strict=False
+    ):
+        parameters_KP = before_KP.clone()
+        optimizer.step(parameters_KP, gradients_KP, _lrs_of(specs), active_K)
+        scale_KP = 1 + before_KP.abs() + after_KP.abs()
+
+        # A few ulps; but with beta 0.9999 an ulp of beta^t is 1e-12 of the correction 1 - beta^t.
+        assert ((parameters_KP - after_KP).abs() <= 3e-12 * scale_KP).all()
 
 
 @each_kind
