@@ -1,33 +1,48 @@
 """A job's progress as a live bar, and its diagnosis in a few lines."""
 
+import math
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from contract.job import NO_WORKER
 from service.client import Client, JsonObject, is_final
 
 _POLL_S = 0.2
+_PATIENCE_S = 3.0
+_FIRST_START = (
+    "No worker is up yet. The first start on a machine compiles the kernels, once, which takes "
+    "half a minute."
+)
 
 
 def watch_job(client: Client, job: JsonObject, label: str, console: Console) -> JsonObject:
     """Show a bar until the job is final; returns the job as it ended."""
-    columns = (
+    with _bar(console) as progress:
+        total = job["progress"]["max_steps"]
+        task = progress.add_task(label, total=total, state=_state(job))
+        explain_at = time.monotonic() + _PATIENCE_S
+        while not is_final(job):
+            _show(progress, task, job)
+            if job["waiting_for"] == NO_WORKER and time.monotonic() > explain_at:
+                console.print(_FIRST_START)
+                explain_at = math.inf
+            time.sleep(_POLL_S)
+            job = client.job(job["id"])
+        _show(progress, task, job)
+    return job
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
         TextColumn("{task.completed:>6.0f}/{task.total:.0f} steps"),
         TextColumn("{task.fields[state]}"),
         TimeElapsedColumn(),
+        console=console,
     )
-    with Progress(*columns, console=console) as progress:
-        total = job["progress"]["max_steps"]
-        task = progress.add_task(label, total=total, state=_state(job))
-        while not is_final(job):
-            _show(progress, task, job)
-            time.sleep(_POLL_S)
-            job = client.job(job["id"])
-        _show(progress, task, job)
-    return job
 
 
 def _show(progress: Progress, task: TaskID, job: JsonObject) -> None:
