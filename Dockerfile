@@ -24,5 +24,9 @@ FROM base AS worker
 # First and pinned, as in the Makefile: no later package brings a second one.
 RUN pip install --no-cache-dir "torch==2.13.0" \
     && pip install --no-cache-dir "$(ls /wheels/*.whl)[worker,command]"
+# A worker on a processor of another kind compiles its own kernels, in the same place.
+ENV NUMBA_CACHE_DIR=/kernels
+RUN mkdir /kernels && chown unroll /kernels
 USER unroll
+RUN python -m worker.warm_up
 CMD ["unroll", "worker"]

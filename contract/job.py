@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from contract.diagnosis import Verdict
 from contract.spec import JobSpec
 
+NO_WORKER = "a worker: none is running"
+"""A job's `waiting_for` while no worker is up, or none has started yet."""
+
 
 class JobStatus(StrEnum):
     """Where a job stands."""

@@ -1,14 +1,20 @@
 """A job's progress as a live bar, its events above it, and its diagnosis in a few lines."""
 
+import math
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from contract.job import JobStatus
+from contract.job import NO_WORKER, JobStatus
 from service.client import Client, JsonObject, is_final
 
 _POLL_S = 0.2
+_PATIENCE_S = 3.0
+_FIRST_START = (
+    "No worker is up yet. The first start on a machine compiles the kernels, once, which takes "
+    "half a minute."
+)
 _STATUSES = frozenset(JobStatus)
 
 
@@ -18,25 +24,32 @@ def watch_job(client: Client, job: JsonObject, label: str, console: Console) -> 
     Returns:
         The job as it ended.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        TextColumn("{task.completed:>6.0f}/{task.total:.0f} steps"),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with _bar(console) as progress:
         total = job["progress"]["max_steps"]
         task = progress.add_task(label, total=total, state=_state(job))
-        last_event = 0
+        last_event, explain_at = 0, time.monotonic() + _PATIENCE_S
         while True:
             # The events of a job that is final by now are all there.
             last_event = _show_events(client, job["id"], last_event, console)
             _show(progress, task, job)
             if is_final(job):
                 return job
+            if job["waiting_for"] == NO_WORKER and time.monotonic() > explain_at:
+                console.print(_FIRST_START)
+                explain_at = math.inf
             time.sleep(_POLL_S)
             job = client.job(job["id"])
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.completed:>6.0f}/{task.total:.0f} steps"),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
 
 
 def _show_events(client: Client, job_id: str, after: int, console: Console) -> int:

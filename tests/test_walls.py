@@ -26,13 +26,17 @@ def run_walled(blocked: set[str], action: str) -> subprocess.CompletedProcess[st
     )
 
 
+TRAINERS = {"torch", "safetensors", "numba", "scipy", "sklearn", "threadpoolctl"}
+SERVERS = {"fastapi", "starlette", "uvicorn", "service"}
+
+
 @pytest.mark.parametrize(
     ("blocked", "action"),
     [
-        ({"torch", "safetensors", "worker"}, "import service.app, service.cli, service.embedded"),
-        ({"fastapi", "starlette", "uvicorn", "service"}, "import worker.app, worker.child"),
-        ({"torch", "safetensors", "fastapi", "service"}, "import worker.app, worker.supervisor"),
-        ({"torch", "fastapi", "service", "worker"}, "import contract.store, contract.tabular"),
+        (TRAINERS | {"worker"}, "import service.app, service.cli, service.embedded, service.demo"),
+        (SERVERS, "import worker.app, worker.child"),
+        (TRAINERS | SERVERS, "import worker.app, worker.supervisor"),
+        (TRAINERS | SERVERS | {"worker"}, "import contract.store, contract.tabular"),
     ],
 )
 def test_package_loads_without_what_is_not_its_own(blocked: set[str], action: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import update as sql_update
 from ulid import ULID
 
 from contract.errors import ConflictError, FieldError, InvalidError, LimitError, NotFoundError
-from contract.job import MOVES, Job, JobStatus
+from contract.job import MOVES, NO_WORKER, Job, JobStatus
 from contract.pack_key import pack_key
 from contract.spec import JobSpec, Upload
 from contract.store.engine import reading, writing
@@ -214,7 +214,7 @@ def _with_waiting_for(job: Job, devices: set[str]) -> Job:
 
 def _waiting_for(device: str, devices: set[str]) -> str:
     if not devices:
-        return "a worker: none is running"
+        return NO_WORKER
     if device != "auto" and device not in devices:
         return f"a worker with device {device}: none is running"
     return "a free worker"

@@ -151,6 +151,15 @@ def test_images_are_built_from_a_plain_base() -> None:
         assert "USER unroll" in stage
 
 
+def test_worker_has_its_kernels_where_it_can_write(services: dict[str, dict[str, Any]]) -> None:
+    """The image's kernels are compiled when it is built, in a place that is a volume later."""
+    stage = (ROOT / "Dockerfile").read_text().split(" AS worker\n")[1]
+    (place,) = re.findall(r"^ENV NUMBA_CACHE_DIR=(\S+)$", stage, re.MULTILINE)
+
+    assert stage.index("USER unroll") < stage.index("RUN python -m worker.warm_up")
+    assert f"kernels:{place}" in services["worker"]["volumes"]
+
+
 def test_gateway_image_has_no_torch() -> None:
     """Only the worker's stage installs torch."""
     stages = (ROOT / "Dockerfile").read_text().split("FROM ")

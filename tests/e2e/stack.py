@@ -35,7 +35,7 @@ class Stack:
             time.sleep(0.05)
 
     def wait_until_ready(self) -> None:
-        """Wait for the gateway and for a worker to announce itself."""
+        """Wait for the gateway; jobs wait for the worker, whose first start may compile kernels."""
         self.wait_until(self._is_ready)
 
     def _is_ready(self) -> bool:
@@ -60,7 +60,7 @@ class Stack:
         assert answer.is_success, answer.text
         return self.read(answer)
 
-    def finished(self, job_id: str, seconds: float = 120) -> JsonObject:
+    def finished(self, job_id: str, seconds: float = 180) -> JsonObject:
         """Wait for a job's final status; returns the job."""
         finals = {"succeeded", "failed", "cancelled"}
         self.wait_until(lambda: self.job(job_id)["status"] in finals, seconds)
@@ -68,7 +68,7 @@ class Stack:
 
     def started(self, job_id: str) -> None:
         """Wait for a job's first step."""
-        self.wait_until(lambda: self.job(job_id)["progress"]["step"] > 0)
+        self.wait_until(lambda: self.job(job_id)["progress"]["step"] > 0, 180)
 
     def training_processes(self) -> list[psutil.Process]:
         """The processes that train: leaders of a session, forked from a fork server."""

@@ -65,8 +65,9 @@ def _learn_by_kernel(
         h_KSBH.transpose(2, 3).contiguous().numpy(),
         parameters.weight.contiguous().numpy(),
         parameters.bias.contiguous().numpy(),
-        values.numpy(),
-        classes.numpy(),
+        # Parts of a sequence are views; a kernel is compiled anew for each layout of its arrays.
+        values.contiguous().numpy(),
+        classes.contiguous().numpy(),
         num_targets,
     )
     gradients.weight.copy_(torch.from_numpy(grad_weight_KOH))
