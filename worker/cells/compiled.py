@@ -1,8 +1,5 @@
 """How the kernels for the CPU are compiled: by Numba, at their first use, kept on disk.
 
-What is kept on disk is renewed when a function's own file changes, not when one does from which it
-calls: after such a change remove `*.nbi` from `worker`.
-
 The functions are ordinary Python when Numba is switched off (`NUMBA_DISABLE_JIT=1`), but for the
 matrix products. Where no folder can be written to every start compiles them anew.
 """

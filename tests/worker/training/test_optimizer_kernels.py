@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contract.spec.training import Adam, AdamW, Optimizer, RmsProp, Sgd
-from worker.training.optimizers import FlatOptimizer, make_optimizer
+from worker.training.flat_optimizer import FlatOptimizer
+from worker.training.optimizers import make_optimizer
 
 Floats = NDArray[np.float32]
 F = np.float32
