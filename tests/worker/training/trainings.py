@@ -1,14 +1,14 @@
 """Trainings of packs on the CPU, down to their bits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from contract.spec import JobSpec
 from tests.worker.training.tiny_tasks import TinyDataset
-from worker.training.losses import LossKind
 from worker.training.loop import DEFAULT_BUDGET_BYTES, Trainer
+from worker.training.losses import LossKind
 from worker.training.pack import Pack
 from worker.training.records import FlowRecord, JobStep
 
@@ -51,6 +51,8 @@ class Trained:
 
     steps: list[str]
     parameters: dict[str, bytes]
+    curve: list[tuple[float, float, float]] = field(compare=False)
+    """Loss and norms of gradient and parameters by step; all bits are in `steps`."""
 
 
 def make_job(name: str, number: int, data: TinyDataset | None = None) -> Job:
@@ -87,15 +89,17 @@ def trained(
 ) -> list[Trained]:
     """Train a pack in float32 to the end; job `dropped` is dropped after the second step."""
     trainer = Trainer(Pack(jobs), torch.device("cpu"), torch.float32, budget_bytes=budget_bytes)
-    steps: list[list[str]] = [[] for _ in jobs]
+    steps: list[list[JobStep]] = [[] for _ in jobs]
     for number, job_steps in enumerate(trainer.steps(), start=1):
         for step in job_steps:
-            steps[step.index].append(_bits(step))
+            steps[step.index].append(step)
         if number == 2 and dropped is not None:
             trainer.drop(dropped)
     return [
         Trained(
-            own, {name: part.numpy().tobytes() for name, part in trainer.parameters(job).items()}
+            [_bits(step) for step in own],
+            {name: part.numpy().tobytes() for name, part in trainer.parameters(job).items()},
+            [(step.record.loss, step.record.grad_norm, step.record.param_norm) for step in own],
         )
         for job, own in enumerate(steps)
     ]
