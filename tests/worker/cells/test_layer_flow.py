@@ -14,7 +14,7 @@ from tests.worker.cells.drawn_layers import (
     normal,
 )
 from worker.cells.cell import LayerPass
-from worker.cells.flow import LayerFlow, join_in_time, weight_term_norm
+from worker.cells.flow import LayerFlow, join_in_time, sum_in_order, weight_term_norm
 from worker.remedies.activations import make_nonlinearity
 from worker.training.parameters import LayerParameters
 
@@ -98,6 +98,14 @@ def test_flows_are_joined_by_hand() -> None:
 def test_joined_flow_has_silent_units_only_if_they_can_die() -> None:
     """Of cells whose units cannot die nothing is said."""
     assert join_in_time([_made_up_flow(2, 0.0, None)] * 2).silent_KH is None
+
+
+def test_each_sum_is_its_own_to_the_last_bit() -> None:
+    """Sums of 20 numbers in 16 columns are those of Python, whatever the columns beside them."""
+    numbers = normal(20, 16, seed=0)
+    expected = [sum(column[1:], start=column[0]) for column in numbers.T.tolist()]
+
+    assert sum_in_order(numbers.unbind(0)).tolist() == expected
 
 
 def test_unknown_mix_of_activations_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Lessons of small packs, in float64 on the CPU."""
+"""Lessons of small packs on the CPU, in float64 unless asked for otherwise."""
 
 from dataclasses import dataclass
 
@@ -28,13 +28,22 @@ class Course:
     ) -> tuple[Lesson, Tensor]:
         """The lesson and its gradients (K, P)."""
         teacher = Teacher(
-            self.pack.model(CPU, torch.float64), self.pack.layout, segment_steps=segment_steps
+            self.pack.model(CPU, self.start.dtype), self.pack.layout, segment_steps=segment_steps
         )
         gradients_KP = torch.full_like(self.start, torch.nan)
         parameters = self.pack.layout.views(self.start)
         gradients = self.pack.layout.buffer(gradients_KP)
         lesson = teacher.learn(self.exercise, parameters, gradients, measure=measure)
         return lesson, gradients_KP
+
+    def in_float32(self) -> "Course":
+        """The same, for the kernels."""
+        target, masks = self.exercise.target, self.exercise.masks
+        if target.is_floating_point():
+            target = target.float()
+        x_KTBI = self.exercise.x_KTBI.float()
+        exercise = Exercise(x_KTBI, target, [mask_KTBH.float() for mask_KTBH in masks])
+        return Course(self.pack, self.start.float(), exercise)
 
 
 def make_course(

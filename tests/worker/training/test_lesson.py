@@ -87,3 +87,24 @@ def test_flow_is_measured_only_when_asked_for() -> None:
     assert len(measured.flows) == 2
     assert torch.equal(measured.loss_K, plain.loss_K)
     assert torch.equal(measured_KP, plain_KP)
+
+
+@each_kind
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("segment_steps", [None, 2])
+def test_kernels_teach_what_the_references_do(
+    kind: str, loss: LossKind, segment_steps: int | None
+) -> None:
+    """In float32 stacked layers with masks have the lesson of float64, but for rounding."""
+    course = make_course(kind, loss, target_steps=3, is_masked=True)
+    ours, ours_KP = course.in_float32().teach(segment_steps, measure=True)
+    exact, exact_KP = course.teach(measure=True)
+
+    torch.testing.assert_close(ours.loss_K, exact.loss_K, rtol=1e-5, atol=0)
+    torch.testing.assert_close(ours_KP.double(), exact_KP, rtol=1e-4, atol=1e-6)
+    for flow, expected in zip(ours.flows, exact.flows, strict=True):
+        torch.testing.assert_close(flow.grad_norm_KT, expected.grad_norm_KT, rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(
+            flow.weight_term_norm_KT, expected.weight_term_norm_KT, rtol=1e-4, atol=1e-8
+        )
+        torch.testing.assert_close(flow.saturation_K, expected.saturation_K, rtol=1e-12, atol=0)

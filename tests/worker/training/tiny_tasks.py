@@ -18,6 +18,8 @@ class TinyDataset:
     seq_len: int = 6
     target_steps: int = 1
     """The sums so far are asked for after each of the last steps, this many."""
+    outputs: int = 2
+    """How many of the sums are asked for; of classes two."""
     unit_scale: float = 1.0
     poisoned_from: int | None = None
     """Step from which on every input is inf; None is never."""
@@ -25,11 +27,11 @@ class TinyDataset:
 
     @property
     def task(self) -> Task:
-        """Two inputs; two values or two classes."""
+        """Two inputs; two values, one of them, or two classes."""
         return Task(
             loss=self.loss,
             input_size=2,
-            output_size=2,
+            output_size=self.outputs,
             seq_len=self.seq_len,
             dependency=self.seq_len - 1,
             baseline=1.0,
@@ -59,7 +61,7 @@ class TinyDataset:
         x_NTI = generator.normal(size=(size, self.seq_len, 2)).astype(np.float32)
         sum_NS2 = x_NTI.cumsum(axis=1)[:, -self.target_steps :]
         if self.loss == "squared_error":
-            return Batch(x_NTI, (sum_NS2 / self.seq_len).astype(np.float32))
+            return Batch(x_NTI, (sum_NS2[..., : self.outputs] / self.seq_len).astype(np.float32))
         return Batch(x_NTI, (sum_NS2[:, :, 0] > 0).astype(np.int64))
 
 
