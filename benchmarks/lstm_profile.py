@@ -38,9 +38,13 @@ def _repeat_forward_product(times: int, weight_GF: Floats, z_FB: Floats, gates_G
 
 
 @compiled
-def _repeat_term(times: int, gates_GB: Floats, z_FB: Floats, term_GF: Floats) -> None:
+def _repeat_terms(
+    times: int, gates_GB: Floats, z_FB: Floats, term_GH: Floats, rest_GR: Floats
+) -> None:
+    size = term_GH.shape[1]
     for _ in range(times):
-        multiply_right_transposed(gates_GB, z_FB, term_GF, False)  # noqa: FBT003 - compiled
+        multiply_right_transposed(gates_GB, z_FB[:size], term_GH, False)  # noqa: FBT003 - compiled
+        multiply_right_transposed(gates_GB, z_FB[size:], rest_GR, True)  # noqa: FBT003 - compiled
 
 
 @compiled
@@ -70,10 +74,10 @@ def _repeat_deltas(
 
 
 @compiled
-def _repeat_adding(times: int, term_GF: Floats, total_GF: Floats, size: int) -> float:
+def _repeat_adding(times: int, term_GH: Floats, total_GH: Floats) -> float:
     total = 0.0
     for _ in range(times):
-        total += add_term(term_GF, total_GF, size)
+        total += add_term(term_GH, total_GH)
     return total
 
 
@@ -114,7 +118,8 @@ def _parts() -> dict[str, Callable[[], object]]:
         random(4 * _HIDDEN, _READS),
         random(_READS, _SEQUENCES),
     )
-    grad_HB, term_GF = random(_HIDDEN, _SEQUENCES), random(4 * _HIDDEN, _READS)
+    grad_HB, term_GH = random(_HIDDEN, _SEQUENCES), random(4 * _HIDDEN, _HIDDEN)
+    rest_GR = random(4 * _HIDDEN, 1 + _INPUTS)
     c_N, new_c_N, h_N, grad_N = random(4, _HIDDEN * _SEQUENCES)
     gates_N = gates_GB.copy().reshape(-1)
     return {
@@ -125,9 +130,11 @@ def _parts() -> dict[str, Callable[[], object]]:
             _REPEATS, gates_N, c_N, new_c_N, (grad_N.copy(), grad_N.copy())
         ),
         "back: W^T delta": lambda: _repeat_back_product(_REPEATS, weight_GF, gates_GB, grad_HB),
-        "back: delta z^T": lambda: _repeat_term(_REPEATS, gates_GB, z_FB, term_GF),
+        "back: delta z^T": lambda: _repeat_terms(
+            _REPEATS, gates_GB, z_FB, term_GH, np.zeros_like(rest_GR)
+        ),
         "back: adding it up, its norm": lambda: _repeat_adding(
-            _REPEATS, term_GF, np.zeros_like(term_GF), _HIDDEN
+            _REPEATS, term_GH, np.zeros_like(term_GH)
         ),
         "norms of gradients, flat gates": lambda: _repeat_measures(
             _REPEATS, gates_GB, grad_N, _HIDDEN

@@ -44,17 +44,15 @@ def sum_of_squares(values_N: Floats) -> float:
 
 
 @compiled
-def add_term(term_GF: Floats, total_GF: Floats, columns: int) -> float:
-    """Add a time step's term to the gradient of W; the sum of squares of its first columns."""
-    total = 0.0
-    for row in range(term_GF.shape[0]):
-        for at in range(columns):
-            value = term_GF[row, at]
-            total_GF[row, at] += value
-            total += np.float64(value) * np.float64(value)
-        for at in range(columns, term_GF.shape[1]):
-            total_GF[row, at] += term_GF[row, at]
-    return total
+def add_term(term_GH: Floats, total_GH: Floats) -> float:
+    """Add a time step's term to the gradient of W_hh; returns its sum of squares."""
+    term_N, total_N = term_GH.reshape(-1), total_GH.reshape(-1)
+    squares = 0.0
+    for at in range(term_N.size):
+        value = term_N[at]
+        total_N[at] += value
+        squares += np.float64(value) * np.float64(value)
+    return squares
 
 
 @compiled

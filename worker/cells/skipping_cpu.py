@@ -78,7 +78,7 @@ class SkippingCpu:
         if self.kind == "gru":
             return stack_gru_weights(parameters)
         weight_KGF = stack_weights(parameters)
-        nothing = np.zeros((len(weight_KGF), 0, 0), np.float32)
+        nothing = np.zeros((len(weight_KGF), 0, parameters["weight_hh"].shape[2]), np.float32)
         return weight_KGF, nothing, nothing
 
 
@@ -131,7 +131,7 @@ class _SkippingCpuPass(LayerPass):
         if self.cell.kind == "gru":
             unstack_gru_gradients(grad_weights, gradients)
         else:
-            unstack_gradients(grad_weights[0], gradients)
+            unstack_gradients(grad_weights[:2], gradients)
         gradients["skip_weight"].copy_(torch.from_numpy(grad_gate[0]).unsqueeze(1))
         if grad_bias_KH.size:
             np.copyto(gradients["activation_bias"].numpy(), grad_bias_KH)

@@ -28,7 +28,12 @@ from worker.cells.gate_kernels import (
     gate_back,
     split,
 )
-from worker.cells.gru.cpu import step_back_gru, step_gru
+from worker.cells.gru.cpu import (
+    Gradients,
+    step_back_gru,
+    step_gru,
+    zeros_like_gru_parts,
+)
 from worker.cells.lstm.cpu import count_flat, step_back_lstm, step_lstm
 from worker.cells.matmul import Floats
 from worker.cells.rnn.activation_kernels import Forms, activate_back, find_silent
@@ -36,7 +41,7 @@ from worker.cells.rnn.activation_kernels import count_flat as count_flat_ends
 from worker.cells.rnn.cpu import step_back_rnn, step_rnn
 from worker.cells.stacked import stack_inputs
 
-#: The parts of W, or of its gradient; one that a cell has not is (K, 0, 0).
+#: The parts of W; one that a cell has not is (K, 0, H).
 Weights = tuple[Floats, Floats, Floats]
 #: z, gates, m and c, and what each step proposed as h and c; what a cell has not has no rows.
 Kept = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
@@ -99,7 +104,7 @@ def backward(
     grads: tuple[Floats, Floats, Floats],
     grad_bias_KH: Floats,
     needs_grad_x: bool,
-) -> tuple[Weights, tuple[Floats, Floats], Floats, Doubles, Doubles, Flags]:
+) -> tuple[Gradients, tuple[Floats, Floats], Floats, Doubles, Doubles, Flags]:
     """Go back over time; `grads` come in by the last h, c and p, and go out by the first.
 
     Args:
@@ -121,17 +126,23 @@ def backward(
     z_KTFB, gates_KTGB, m_KTHB, c_KTCB, new_h_KTHB, new_c_KTCB = kept
     (jobs, rows, reads, sequences), size = z_KTFB.shape, new_h_KTHB.shape[2]
     grad_x_KTIB = empty_grad_x(jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences)
-    grad_weights = (np.zeros_like(weights[0]), np.zeros_like(weights[1]), np.zeros_like(weights[2]))
+    grad_weights = zeros_like_gru_parts(weights, size)
     grad_gate = (np.zeros_like(gate[0]), np.zeros_like(gate[1]))
     norms_2KT = np.empty((2, jobs, rows - 1))
     flat_K, silent_KH = np.zeros(jobs), np.zeros((jobs, size), np.bool_)
-    terms = (np.empty_like(weights[0][0]), np.empty_like(weights[1][0]))
+    terms = (np.empty_like(grad_weights[0][0]), np.empty_like(grad_weights[2][0]))
     copied_h, delta_HB = np.empty_like(grads[0][0]), np.empty_like(grads[0][0])
     copied_c = np.empty_like(grads[1][0])
     slope_B, update_B = np.empty(sequences, np.float32), np.empty(sequences, np.float32)
     for job in range(jobs):
         weights_of_job = (weights[0][job], weights[1][job], weights[2][job])
-        grads_of_job = (grad_weights[0][job], grad_weights[1][job], grad_weights[2][job])
+        grads_of_job = (
+            grad_weights[0][job],
+            grad_weights[1][job],
+            grad_weights[2][job],
+            grad_weights[3][job],
+            grad_weights[4][job],
+        )
         gate_of_job = (gate[0][job], gate[1][job])
         by_gate = (grad_gate[0][job], grad_gate[1][job])
         grad_HB, grad_c_CB, grad_chance_B = grads[0][job], grads[1][job], grads[2][job]
@@ -159,7 +170,7 @@ def backward(
                     weights_of_job[0],
                     (z_FB, gates_GB, c_CB, new_c_CB),
                     (grad_HB, grad_c_CB),
-                    grads_of_job[0],
+                    (grads_of_job[0], grads_of_job[1]),
                     terms[0],
                     grad_x_KTIB[job, step],
                 )
@@ -180,7 +191,7 @@ def backward(
                     z_FB,
                     delta_HB,
                     grad_HB,
-                    grads_of_job[0],
+                    (grads_of_job[0], grads_of_job[1]),
                     terms[0],
                     grad_x_KTIB[job, step],
                 )

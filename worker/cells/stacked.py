@@ -56,10 +56,21 @@ def stack_weights(parameters: LayerParameters) -> Floats:
     return torch.cat([parameters["weight_hh"], bias_KG1, parameters["weight_ih"]], dim=2).numpy()
 
 
-def unstack_gradients(grad_KGF: Floats, gradients: LayerParameters) -> None:
-    """Fill a layer's gradients from that of W."""
-    size = gradients["weight_hh"].shape[2]
-    np.copyto(gradients["weight_hh"].numpy(), grad_KGF[:, :, :size])
-    np.copyto(gradients["bias_ih"].numpy(), grad_KGF[:, :, size])
-    np.copyto(gradients["bias_hh"].numpy(), grad_KGF[:, :, size])
-    np.copyto(gradients["weight_ih"].numpy(), grad_KGF[:, :, size + 1 :])
+def unstack_gradients(grads: tuple[Floats, Floats], gradients: LayerParameters) -> None:
+    """Fill a layer's gradients from those of the two parts of W: of h, and of 1 and x."""
+    hidden_KGH, rest_KGR = grads
+    np.copyto(gradients["weight_hh"].numpy(), hidden_KGH)
+    np.copyto(gradients["bias_ih"].numpy(), rest_KGR[:, :, 0])
+    np.copyto(gradients["bias_hh"].numpy(), rest_KGR[:, :, 0])
+    np.copyto(gradients["weight_ih"].numpy(), rest_KGR[:, :, 1:])
+
+
+@compiled
+def zeros_like_parts(weight_KGF: Floats, size: int) -> tuple[Floats, Floats]:
+    """Room for the gradients of the two parts of W: (K, G, H) and (K, G, 1 + I).
+
+    They lie apart, as each step's term of the first is looked at before it is added.
+    """
+    jobs, rows, columns = weight_KGF.shape
+    hidden_KGH = np.zeros((jobs, rows, size), np.float32)
+    return hidden_KGH, np.zeros((jobs, rows, columns - size), np.float32)

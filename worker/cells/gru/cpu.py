@@ -33,13 +33,22 @@ from worker.cells.matmul import (
     multiply_left_transposed,
     multiply_right_transposed,
 )
-from worker.cells.stacked import part_of_state, sequences_last, stack_inputs, states_of
+from worker.cells.stacked import (
+    part_of_state,
+    sequences_last,
+    stack_inputs,
+    states_of,
+    zeros_like_parts,
+)
 from worker.training.parameters import LayerParameters
 
 _ONE = np.float32(1)
 
-#: The three parts of W, or of its gradient.
+#: The three parts of W.
 Weights = tuple[Floats, Floats, Floats]
+#: Their gradients: of r and z by h (2H, H) and by 1 and x (2H, 1+I), of m by h (H, H) and by 1
+#: (H, 1), and of W_in x + b_in (H, 1+I). Those by h lie apart, as each step's term is looked at.
+Gradients = tuple[Floats, Floats, Floats, Floats, Floats]
 
 
 class GruCpu:
@@ -71,19 +80,24 @@ def stack_gru_weights(parameters: LayerParameters) -> Weights:
     )
 
 
-def unstack_gru_gradients(grads: Weights, gradients: LayerParameters) -> None:
-    """Fill a layer's gradients from those of the three parts of W."""
-    grad_KNF, grad_KHQ, grad_KHR = grads
+def unstack_gru_gradients(grads: Gradients, gradients: LayerParameters) -> None:
+    """Fill a layer's gradients from those of the parts of W."""
+    hidden_KNH, rest_KNR, m_hidden_KHH, m_bias_KH1, input_KHR = grads
     weight_ih, weight_hh = gradients["weight_ih"].numpy(), gradients["weight_hh"].numpy()
     bias_ih, bias_hh = gradients["bias_ih"].numpy(), gradients["bias_hh"].numpy()
-    size = weight_hh.shape[2]
-    weight_hh[:, : 2 * size], weight_hh[:, 2 * size :] = grad_KNF[:, :, :size], grad_KHQ[..., :size]
-    weight_ih[:, : 2 * size], weight_ih[:, 2 * size :] = (
-        grad_KNF[..., size + 1 :],
-        grad_KHR[..., 1:],
-    )
-    bias_ih[:, : 2 * size] = bias_hh[:, : 2 * size] = grad_KNF[:, :, size]
-    bias_ih[:, 2 * size :], bias_hh[:, 2 * size :] = grad_KHR[:, :, 0], grad_KHQ[:, :, size]
+    gates = 2 * weight_hh.shape[2]
+    weight_hh[:, :gates], weight_hh[:, gates:] = hidden_KNH, m_hidden_KHH
+    weight_ih[:, :gates], weight_ih[:, gates:] = rest_KNR[:, :, 1:], input_KHR[:, :, 1:]
+    bias_ih[:, :gates] = bias_hh[:, :gates] = rest_KNR[:, :, 0]
+    bias_ih[:, gates:], bias_hh[:, gates:] = input_KHR[:, :, 0], m_bias_KH1[:, :, 0]
+
+
+@compiled
+def zeros_like_gru_parts(weights: Weights, size: int) -> Gradients:
+    """Room for the gradients of the parts of W."""
+    hidden_KNH, rest_KNR = zeros_like_parts(weights[0], size)
+    m_hidden_KHH, m_bias_KH1 = zeros_like_parts(weights[1], size)
+    return hidden_KNH, rest_KNR, m_hidden_KHH, m_bias_KH1, np.zeros_like(weights[2])
 
 
 @dataclass(frozen=True)
@@ -168,7 +182,7 @@ def _backward(
     outside_KSHB: Floats,
     grad_KHB: Floats,
     needs_grad_x: bool,
-) -> tuple[Weights, Floats, Doubles, Doubles]:
+) -> tuple[Gradients, Floats, Doubles, Doubles]:
     """Go back over time; `grad_KHB` comes in by the last state and goes out by the first.
 
     Returns:
@@ -178,12 +192,18 @@ def _backward(
     z_KTFB, gates_KTGB, m_KTHB = kept
     (jobs, rows, reads, sequences), size = z_KTFB.shape, m_KTHB.shape[2]
     grad_x_KTIB = empty_grad_x(jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences)
-    grad_weights = (np.zeros_like(weights[0]), np.zeros_like(weights[1]), np.zeros_like(weights[2]))
+    grads = zeros_like_gru_parts(weights, size)
     norms_2KT, flat_K = np.empty((2, jobs, rows - 1)), np.zeros(jobs)
-    terms = (np.empty_like(weights[0][0]), np.empty_like(weights[1][0]))
+    terms = (np.empty_like(grads[0][0]), np.empty_like(grads[2][0]))
     for job in range(jobs):
         weights_of_job = (weights[0][job], weights[1][job], weights[2][job])
-        grads_of_job = (grad_weights[0][job], grad_weights[1][job], grad_weights[2][job])
+        grads_of_job = (
+            grads[0][job],
+            grads[1][job],
+            grads[2][job],
+            grads[3][job],
+            grads[4][job],
+        )
         grad_HB = grad_KHB[job]
         for step in range(rows - 2, -1, -1):
             gates_GB = gates_KTGB[job, step]
@@ -199,7 +219,7 @@ def _backward(
                 grad_x_KTIB[job, step],
             )
         flat_K[job] /= 2 * size * sequences * (rows - 1)
-    return grad_weights, grad_x_KTIB, norms_2KT, flat_K
+    return grads, grad_x_KTIB, norms_2KT, flat_K
 
 
 @compiled
@@ -207,7 +227,7 @@ def step_back_gru(
     weights: Weights,
     kept: tuple[Floats, Floats, Floats],
     grad_HB: Floats,
-    grad_weights: Weights,
+    grads: Gradients,
     terms: tuple[Floats, Floats],
     grad_x_IB: Floats,
 ) -> float:
@@ -217,7 +237,7 @@ def step_back_gru(
         weights: the parts of W.
         kept: z, the gates and m (both overwritten by their deltas).
         grad_HB: by h.
-        grad_weights: the step's terms are added to them.
+        grads: by the parts of W; the step's terms are added to them.
         terms: scratch.
         grad_x_IB: overwritten; without rows if it is not needed.
 
@@ -229,11 +249,12 @@ def step_back_gru(
     before, gates_N = z_FB[:size].reshape(-1), gates_GB.reshape(-1)
     _to_deltas(gates_N, m_HB.reshape(-1), before, grad_HB.reshape(-1))
     gates_NB, new_HB = gates_GB[: 2 * size], gates_GB[2 * size :]
-    multiply_right_transposed(gates_NB, z_FB, terms[0], False)
-    multiply_right_transposed(m_HB, z_FB[: size + 1], terms[1], False)
-    multiply_right_transposed(new_HB, z_FB[size:], grad_weights[2], True)
-    squares = add_term(terms[0], grad_weights[0], size)
-    squares += add_term(terms[1], grad_weights[1], size)
+    multiply_right_transposed(gates_NB, z_FB[:size], terms[0], False)
+    multiply_right_transposed(gates_NB, z_FB[size:], grads[1], True)
+    multiply_right_transposed(m_HB, z_FB[:size], terms[1], False)
+    multiply_right_transposed(m_HB, z_FB[size : size + 1], grads[3], True)
+    multiply_right_transposed(new_HB, z_FB[size:], grads[4], True)
+    squares = add_term(terms[0], grads[0]) + add_term(terms[1], grads[2])
     if grad_x_IB.shape[0]:
         multiply_left_transposed(weights[0][:, size + 1 :], gates_NB, grad_x_IB, False)
         multiply_left_transposed(weights[2][:, 1:], new_HB, grad_x_IB, True)

@@ -39,6 +39,7 @@ from worker.cells.stacked import (
     stack_weights,
     states_of,
     unstack_gradients,
+    zeros_like_parts,
 )
 from worker.training.parameters import LayerParameters
 
@@ -83,10 +84,10 @@ class _LstmCpuPass(LayerPass):
             part_of_state(grad_final, 0, z_KTFB, size),
             part_of_state(grad_final, 1, z_KTFB, size),
         )
-        grad_weight_KGF, grad_x_KTIB, norms_2KT, flat_K = _backward(
+        grad_weights, grad_x_KTIB, norms_2KT, flat_K = _backward(
             self.kept, self.weight_KGF, sequences_last(grad_h_KSBH), grads, needs_grad_x
         )
-        unstack_gradients(grad_weight_KGF, gradients)
+        unstack_gradients(grad_weights, gradients)
         return LayerBackward(
             grad_x_KTBI=torch.from_numpy(grad_x_KTIB).transpose(2, 3) if needs_grad_x else None,
             grad_initial=tuple(torch.from_numpy(grad).transpose(1, 2) for grad in grads),
@@ -167,7 +168,7 @@ def _backward(
     outside_KSHB: Floats,
     grads: tuple[Floats, Floats],
     needs_grad_x: bool,
-) -> tuple[Floats, Floats, Doubles, Doubles]:
+) -> tuple[tuple[Floats, Floats], Floats, Doubles, Doubles]:
     """Go back over time; `grads` come in by the last h and c, and go out by the first.
 
     Returns:
@@ -177,9 +178,9 @@ def _backward(
     z_KTFB, gates_KTGB, c_KTHB = kept
     (jobs, rows, reads, sequences), size = z_KTFB.shape, c_KTHB.shape[2]
     grad_x_KTIB = empty_grad_x(jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences)
-    grad_weight_KGF = np.zeros_like(weight_KGF)
+    hidden_KGH, rest_KGR = zeros_like_parts(weight_KGF, size)
     norms_2KT, flat_K = np.empty((2, jobs, rows - 1)), np.zeros(jobs)
-    term_GF = np.empty_like(weight_KGF[0])
+    term_GH = np.empty_like(hidden_KGH[0])
     for job in range(jobs):
         grad_HB, grad_c_HB = grads[0][job], grads[1][job]
         grad_h, grad_c = grad_HB.reshape(-1), grad_c_HB.reshape(-1)
@@ -193,12 +194,12 @@ def _backward(
                 weight_KGF[job],
                 (z_KTFB[job, step], gates_GB, c_KTHB[job, step], c_KTHB[job, step + 1]),
                 (grad_HB, grad_c_HB),
-                grad_weight_KGF[job],
-                term_GF,
+                (hidden_KGH[job], rest_KGR[job]),
+                term_GH,
                 grad_x_KTIB[job, step],
             )
         flat_K[job] /= 3 * size * sequences * (rows - 1)
-    return grad_weight_KGF, grad_x_KTIB, norms_2KT, flat_K
+    return (hidden_KGH, rest_KGR), grad_x_KTIB, norms_2KT, flat_K
 
 
 @compiled
@@ -213,8 +214,8 @@ def step_back_lstm(
     weight_GF: Floats,
     kept: tuple[Floats, Floats, Floats, Floats],
     grads: tuple[Floats, Floats],
-    grad_weight_GF: Floats,
-    term_GF: Floats,
+    grad_weights: tuple[Floats, Floats],
+    term_GH: Floats,
     grad_x_IB: Floats,
 ) -> float:
     """Go back over a step; `grads` by new h and c are overwritten by those of h and c before.
@@ -223,8 +224,8 @@ def step_back_lstm(
         weight_GF: W.
         kept: z, the gates (overwritten by their deltas), the c before and the new one.
         grads: by h and by c, each (H, B).
-        grad_weight_GF: the step's term is added to it.
-        term_GF: scratch.
+        grad_weights: by the two parts of W; the step's terms are added to them.
+        term_GH: scratch.
         grad_x_IB: overwritten; without rows if it is not needed.
 
     Returns:
@@ -236,8 +237,9 @@ def step_back_lstm(
     gates_N = gates_GB.reshape(-1)
     before, after = c_HB.reshape(-1), new_c_HB.reshape(-1)
     to_deltas(gates_N, before, after, grad_HB.reshape(-1), grad_c_HB.reshape(-1))
-    multiply_right_transposed(gates_GB, z_FB, term_GF, False)
-    squares = add_term(term_GF, grad_weight_GF, size)
+    multiply_right_transposed(gates_GB, z_FB[:size], term_GH, False)
+    squares = add_term(term_GH, grad_weights[0])
+    multiply_right_transposed(gates_GB, z_FB[size:], grad_weights[1], True)
     if grad_x_IB.shape[0]:
         multiply_left_transposed(weight_GF[:, size + 1 :], gates_GB, grad_x_IB, False)
     multiply_left_transposed(weight_GF[:, :size], gates_GB, grad_HB, False)

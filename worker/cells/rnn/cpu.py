@@ -44,6 +44,7 @@ from worker.cells.stacked import (
     stack_weights,
     states_of,
     unstack_gradients,
+    zeros_like_parts,
 )
 from worker.remedies.activations import Nonlinearity
 from worker.training.parameters import LayerParameters
@@ -87,7 +88,7 @@ class _RnnCpuPass(LayerPass):
     ) -> LayerBackward:
         grad_KHB = part_of_state(grad_final, 0, self.z_KTFB, self.h_KTBH.shape[3])
         grad_bias_KH = np.zeros_like(self.forms.bias_KH)
-        grad_weight_KHF, grad_x_KTIB, norms_2KT, flat_K, silent_KH = _backward(
+        grad_weights, grad_x_KTIB, norms_2KT, flat_K, silent_KH = _backward(
             self.z_KTFB,
             self.weight_KHF,
             self.forms,
@@ -96,7 +97,7 @@ class _RnnCpuPass(LayerPass):
             grad_bias_KH,
             needs_grad_x,
         )
-        unstack_gradients(grad_weight_KHF, gradients)
+        unstack_gradients(grad_weights, gradients)
         if grad_bias_KH.size:
             np.copyto(gradients["activation_bias"].numpy(), grad_bias_KH)
         return LayerBackward(
@@ -147,7 +148,7 @@ def _backward(
     grad_KHB: Floats,
     grad_bias_KH: Floats,
     needs_grad_x: bool,
-) -> tuple[Floats, Floats, Doubles, Doubles, Flags]:
+) -> tuple[tuple[Floats, Floats], Floats, Doubles, Doubles, Flags]:
     """Go back over time; `grad_KHB` comes in by the last state and goes out by the first.
 
     The gradient by modReLU's bias is added to `grad_bias_KH`.
@@ -158,10 +159,10 @@ def _backward(
     """
     (jobs, rows, reads, sequences), size = z_KTFB.shape, weight_KHF.shape[1]
     grad_x_KTIB = empty_grad_x(jobs, rows - 1, reads - size - 1 if needs_grad_x else 0, sequences)
-    grad_weight_KHF = np.zeros_like(weight_KHF)
+    hidden_KHH, rest_KHR = zeros_like_parts(weight_KHF, size)
     norms_2KT = np.empty((2, jobs, rows - 1))
     flat_K, silent_KH = np.zeros(jobs), np.zeros((jobs, size), np.bool_)
-    delta_HB, term_HF = np.empty_like(grad_KHB[0]), np.empty_like(weight_KHF[0])
+    delta_HB, term_HH = np.empty_like(grad_KHB[0]), np.empty_like(hidden_KHH[0])
     for job in range(jobs):
         z_TFB, grad_HB = z_KTFB[job], grad_KHB[job]
         for step in range(rows - 2, -1, -1):
@@ -174,15 +175,15 @@ def _backward(
                 z_TFB[step],
                 delta_HB,
                 grad_HB,
-                grad_weight_KHF[job],
-                term_HF,
+                (hidden_KHH[job], rest_KHR[job]),
+                term_HH,
                 grad_x_KTIB[job, step],
             )
         if forms.is_tanh:
             flat_K[job] = count_flat(z_TFB[1:], size) / (size * sequences * (rows - 1))
         if forms.can_die:
             find_silent(z_TFB[1:], silent_KH[job])
-    return grad_weight_KHF, grad_x_KTIB, norms_2KT, flat_K, silent_KH
+    return (hidden_KHH, rest_KHR), grad_x_KTIB, norms_2KT, flat_K, silent_KH
 
 
 @compiled
@@ -191,8 +192,8 @@ def step_back_rnn(
     z_FB: Floats,
     delta_HB: Floats,
     grad_HB: Floats,
-    grad_weight_HF: Floats,
-    term_HF: Floats,
+    grad_weights: tuple[Floats, Floats],
+    term_HH: Floats,
     grad_x_IB: Floats,
 ) -> float:
     """Go back through W: `grad_HB` is overwritten by the gradient by the state before.
@@ -201,8 +202,9 @@ def step_back_rnn(
         The norm of the term of dL/dW_hh.
     """
     size = grad_HB.shape[0]
-    multiply_right_transposed(delta_HB, z_FB, term_HF, False)
-    squares = add_term(term_HF, grad_weight_HF, size)
+    multiply_right_transposed(delta_HB, z_FB[:size], term_HH, False)
+    squares = add_term(term_HH, grad_weights[0])
+    multiply_right_transposed(delta_HB, z_FB[size:], grad_weights[1], True)
     if grad_x_IB.shape[0]:
         multiply_left_transposed(weight_HF[:, size + 1 :], delta_HB, grad_x_IB, False)
     multiply_left_transposed(weight_HF[:, :size], delta_HB, grad_HB, False)
