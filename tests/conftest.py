@@ -14,6 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from contract.spec import JobSpec
 from contract.store import Store, migrate
 
+# Read when Triton is first imported, which parts of torch do: here nothing has imported torch yet.
+os.environ["TRITON_INTERPRET"] = "1"
+
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("project")
 
