@@ -18,6 +18,7 @@ def test_step_stays_on_its_device_until_its_norms_are_copied(
     spec = spec_of(kind, num_layers=2, dropout=0.2, bidirectional=is_bidirectional)
     trainer = Trainer(pack_of(spec, spec), torch.device("meta"))
 
+    # What torch itself raises where data are to leave its meta device, which has none.
     with pytest.raises(NotImplementedError, match="meta tensor") as caught:
         next(trainer.steps())
 

@@ -29,6 +29,7 @@ def trainer_on_meta(
 
 def place_of_first_copy(trainer: Trainer) -> str:
     """The function of ours in which data first leaves the device."""
+    # What torch itself raises where data are to leave its meta device, which has none.
     with pytest.raises(NotImplementedError, match="meta tensor") as caught:
         next(trainer.steps())
     frames = traceback.extract_tb(caught.tb)
