@@ -7,8 +7,8 @@ from contract.merge_patch import make_merge_patch
 from contract.spec import JobSpec
 from worker.diagnosis.history import History
 from worker.diagnosis.prescriptions.change import Change
-from worker.diagnosis.prescriptions.changes import LONGER, train_at
 from worker.diagnosis.prescriptions.ranking import CHANGES_FOR
+from worker.diagnosis.prescriptions.training_changes import LONGER, train_at
 
 _AT_MOST: Final = 6
 

@@ -10,17 +10,12 @@ from contract.spec import sequence_length
 from worker.diagnosis.history import History
 from worker.diagnosis.measures import median
 from worker.diagnosis.prescriptions.change import Change
-from worker.diagnosis.prescriptions.changes import (
-    ADAM,
+from worker.diagnosis.prescriptions.network_changes import (
     CLIP,
     DILATION,
     LEAKY_RELU,
-    LONGER,
     ORTHOGONAL,
     RESIDUAL_LAG,
-    SMALLER,
-    WARM_UP,
-    WEIGHT_DECAY,
     chrono,
     dilated,
     gru,
@@ -31,6 +26,13 @@ from worker.diagnosis.prescriptions.changes import (
     mod_relu_kept_orthogonal,
     orthogonal_tanh,
     residual,
+)
+from worker.diagnosis.prescriptions.training_changes import (
+    ADAM,
+    LONGER,
+    SMALLER,
+    WARM_UP,
+    WEIGHT_DECAY,
     scale_lr,
     stop_at,
 )
